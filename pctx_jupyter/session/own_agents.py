@@ -115,6 +115,9 @@ class OfferedToAgents:
         self._refresh()
         return ((name, space.spellings) for name, space in self._spaces.items())
 
+    async def prepare(self, name: str) -> None:
+        """Do nothing: no tool gets another name."""
+
     def space(self, name: str) -> Space | None:
         """Return the tools of one namespace by its canonical name; None: there is no such namespace."""
         self._refresh()

@@ -432,6 +432,9 @@ class Catalog:
         for name, space in self._spaces.items():
             yield name, space.spellings
 
+    async def prepare(self, name: str) -> None:
+        """Do nothing: its namespaces are put together as tools come."""
+
     def space(self, name: str) -> Space | None:
         """Return the tools of one namespace by its canonical name; None: there is no such namespace."""
         return self._spaces.get(name)

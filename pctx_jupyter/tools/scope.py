@@ -51,6 +51,9 @@ class ToolSource(Protocol):
     def namespaces(self) -> Iterator[tuple[str, Collection[str]]]:
         """Yield the canonical name of each namespace with the names it was registered with."""
 
+    async def prepare(self, name: str) -> None:
+        """Do what takes long of `space` in slices, if anything does."""
+
     def space(self, name: str) -> Space | None:
         """Return the tools of one namespace by its canonical name; None: there is no such namespace."""
 
@@ -282,12 +285,17 @@ class Scope:
         self._refresh()
         size = 0
         for name in list(self._having if namespaces is None else namespaces):
-            if name in self._having and name not in self._current:
+            if name not in self._having or name in self._current:
+                continue
+            for layer in tuple(self._having[name]):
+                await layer.catalog.prepare(name)
+            self._refresh()
+            if name in self._having:
                 size += len(self._put_together(name).offers)
-                if size > WHOLE:
-                    size = 0
-                    await asyncio.sleep(0)
-                    self._refresh()
+            if size > WHOLE:
+                size = 0
+                await asyncio.sleep(0)
+                self._refresh()
 
     def find(self, path: str) -> Offer:
         """Look up a tool by either of its paths.

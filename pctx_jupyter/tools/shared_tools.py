@@ -5,10 +5,83 @@ They are the session's own tools renamed, so a change of its catalog changes the
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Collection, Hashable, Iterator
 
+from ..slices import in_slices
 from . import names
 from .catalog import Call, Catalog, Offer, Space, Tool, ToolHandler
+
+AT_ONCE = 250
+"""Tools that are renamed before it is decided whether others are served: 3 ms."""
+
+Rename = Callable[[Tool, Space, Tool | None], Tool]
+"""Returns a tool under the name that it has beside those that are in the namespace already.
+
+The last argument is what it returned for the tool of this path before; None: there was none."""
+
+
+class _RenamedTools:
+    """Tools under other names in one namespace, put together when they are needed.
+
+    Args:
+        name: The canonical name of the namespace.
+        wanted: Returns the tools that are to be in it.
+        rename: Names one of them.
+        serve: Returns what serves calls of one of them.
+        is_patient: As in `Offer`.
+
+    Attributes:
+        space: Those that are put together.
+        aliases: The same by the paths of their owner's tools.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        wanted: Callable[[], list[Offer]],
+        rename: Rename,
+        serve: Callable[[Offer], ToolHandler],
+        *,
+        is_patient: bool = False,
+    ) -> None:
+        self.name, self.wanted = name, wanted
+        self._rename, self._serve, self._is_patient = rename, serve, is_patient
+        self.space = Space(name)
+        self.aliases: dict[str, Tool] = {}
+        self._former: dict[str, Tool] = {}  # aliases from before it was begun again
+        self._sources: list[Offer] = []  # what is put together
+        self._is_of = -1
+
+    def refresh(self, version: int, most: int = sys.maxsize) -> bool:
+        """Rename so many tools at most; returns whether all are put together as they are in this version of them."""
+        if self._is_of == version:
+            return True
+        wanted, known = self.wanted(), self._sources
+        if len(wanted) < len(known) or any(one is not other for one, other in zip(wanted, known, strict=False)):
+            self._former |= self.aliases
+            known = self._sources = []
+            before, self.space, self.aliases = self.space, Space(self.name), {}
+            self.space.version = before.version + 1
+        for offer in wanted[len(known) : len(known) + most]:
+            path = offer.tool.path
+            alias = self.aliases[path] = self._rename(offer.tool, self.space, self._former.get(path))
+            self.space.add(Offer(alias, _passing_on(self._serve(offer), offer.tool), self._is_patient))
+            known.append(offer)
+        if len(known) < len(wanted):
+            return False
+        self._is_of, self._former = version, {}
+        return True
+
+    async def prepare(self, version: Callable[[], int], size: int) -> None:
+        """Put together so many tools in slices.
+
+        If they change all the time, it does not wait for an end of that.
+        """
+        if size > AT_ONCE:
+            async for _ in in_slices(range(size // AT_ONCE + 1)):
+                if self.refresh(version(), AT_ONCE):
+                    break
 
 
 class NotebookTools:
@@ -23,10 +96,13 @@ class NotebookTools:
     def __init__(self, catalog: Catalog, name: str, serve: ToolHandler, *, is_own: bool, notebook: str = "") -> None:
         self.name, self.serve, self.notebook = name, serve, notebook
         self._catalog, self._is_own = catalog, is_own
-        self._space = Space(name)
-        self._sources: list[Offer] = []
-        self._aliases: dict[str, Tool] = {}  # by the path of the session's own tool
-        self._is_of = -1
+        self._tools = _RenamedTools(
+            name,
+            lambda: [offer for offer in catalog.offers() if is_own or offer.tool.share],
+            self._renamed,
+            lambda offer: offer.serve if is_own else serve,
+            is_patient=not is_own,
+        )
         self._count = (-1, 0)
 
     @property
@@ -49,61 +125,52 @@ class NotebookTools:
         if len(self):
             yield self.name, (self.name,)
 
+    async def prepare(self, name: str) -> None:
+        """Do what takes long of `space` in slices."""
+        if name == self.name:
+            await self._tools.prepare(lambda: self._catalog.version, len(self._catalog))
+
     def space(self, name: str) -> Space | None:
         """Return the tools, if they are asked for by the right name and there are any."""
         if name != self.name:
             return None
-        self._refresh()
-        return self._space if self._space.offers else None
+        space = self._refreshed().space
+        return space if space.offers else None
 
     def offers(self) -> list[Offer]:
         """Return the tools in their order."""
-        self._refresh()
-        return list(self._space.offers.values())
+        return list(self._refreshed().space.offers.values())
 
     def alias(self, tool: Tool) -> Tool | None:
         """Return one of the session's own tools under the name it has here; None: it has none."""
-        self._refresh()
-        alias = self._aliases.get(tool.path)
+        alias = self._refreshed().aliases.get(tool.path)
         return alias if alias is not None and alias.first is tool else None
 
-    def _refresh(self) -> None:
-        if self._is_of == self._catalog.version:
-            return
-        self._is_of = self._catalog.version
-        wanted = [offer for offer in self._catalog.offers() if self._is_own or offer.tool.share]
-        known, aliases = self._sources, self._aliases
-        if len(wanted) < len(known) or any(one is not other for one, other in zip(wanted, known, strict=False)):
-            version, known = self._space.version, []
-            self._space, self._aliases = Space(self.name), {}
-            self._space.version = version + 1
-        self._sources = wanted
-        for offer in wanted[len(known) :]:
-            tool = offer.tool
-            name = self._free_name(tool)
-            alias = aliases.get(tool.path)
-            # The same objects as before: texts are kept by identity.
-            if alias is None or alias.first is not tool.first or alias.registered_name != name:
-                alias = tool.renamed(self.name, name)
-                if self.notebook:
-                    about = f"Functions of the notebook {self.notebook}"
-                    alias = alias.changed(about=about, notebook=self.notebook)
-            self._aliases[tool.path] = alias
-            serve = _passing_on(offer.serve if self._is_own else self.serve, tool)
-            self._space.add(Offer(alias, serve, not self._is_own))
+    def _refreshed(self) -> _RenamedTools:
+        self._tools.refresh(self._catalog.version)
+        return self._tools
 
-    def _free_name(self, tool: Tool) -> str:
-        if self._is_free(tool.registered_name, tool.tool_name):
+    def _renamed(self, tool: Tool, space: Space, before: Tool | None) -> Tool:
+        name = self._free_name(tool, space)
+        # The same objects as before: texts are kept by identity.
+        if before is not None and before.first is tool.first and before.registered_name == name:
+            return before
+        alias = tool.renamed(self.name, name)
+        if self.notebook:
+            alias = alias.changed(about=f"Functions of the notebook {self.notebook}", notebook=self.notebook)
+        return alias
+
+    def _free_name(self, tool: Tool, space: Space) -> str:
+        if self._is_free(tool.registered_name, tool.tool_name, space):
             return tool.registered_name
         long = f"{tool.namespace_name}_{tool.registered_name}"
         for candidate in (long, *(f"{long}_{number}" for number in range(2, 100))):
-            if self._is_free(candidate, names.tool_name(candidate)):
+            if self._is_free(candidate, names.tool_name(candidate), space):
                 return candidate
-        return f"{long}_{len(self._space.offers)}"
+        return f"{long}_{len(space.offers)}"
 
-    def _is_free(self, registered: str, canonical: str) -> bool:
+    def _is_free(self, registered: str, canonical: str, space: Space) -> bool:
         """Whether a tool can have a name here: no other tool has it, nor JavaScript."""
-        space = self._space
         for path in (f"{self.name}.{canonical}", f"{self.name}.{registered}"):
             if path in space.offers or path in space.paths:
                 return False
@@ -158,7 +225,7 @@ class ServiceTools:
     def __init__(self, catalog: Catalog, name: Callable[[str], str], serve: ToolHandler) -> None:
         self.serve = serve
         self._catalog, self._name = catalog, name
-        self._spaces: dict[str, tuple[Space, str, int, Space]] = {}  # by own name, with what each was made of
+        self._views: dict[str, tuple[Space, _RenamedTools]] = {}  # by own name, with the tools that each is made of
 
     @property
     def version(self) -> Hashable:
@@ -166,44 +233,57 @@ class ServiceTools:
         return self._catalog.version, tuple(self._name(own) for own, _ in self._catalog.namespaces())
 
     def __len__(self) -> int:
-        return sum(len(space.offers) for space in self._all())
+        return sum(len(view.wanted()) for _, view in self._all())
 
     def namespaces(self) -> Iterator[tuple[str, Collection[str]]]:
         """Yield the name of each namespace that has tools, with the names it was registered with."""
-        for space in self._all():
-            yield space.name, tuple(space.spellings)
+        for source, view in self._all():
+            if view.name == source.name:
+                yield view.name, tuple(dict.fromkeys(offer.tool.registered_namespace for offer in view.wanted()))
+            else:
+                yield view.name, (view.name,)
+
+    async def prepare(self, name: str) -> None:
+        """Do what takes long of `space` in slices."""
+        for source, view in self._all():
+            if view.name == name:
+                await view.prepare(lambda source=source: source.version, len(source.offers))  # type: ignore[misc]
 
     def space(self, name: str) -> Space | None:
         """Return the tools of one namespace, by the name that it has for others."""
-        return next((space for space in self._all() if space.name == name), None)
+        return next((_put_together(source, view) for source, view in self._all() if view.name == name), None)
 
     def offers(self) -> list[Offer]:
         """Return all tools, by namespace."""
-        return [offer for space in self._all() for offer in space.offers.values()]
+        return [offer for source, view in self._all() for offer in _put_together(source, view).offers.values()]
 
-    def _all(self) -> list[Space]:
-        known, self._spaces = self._spaces, {}
+    def _all(self) -> list[tuple[Space, _RenamedTools]]:
+        known, self._views = self._views, {}
         for own, _ in self._catalog.namespaces():
             source = self._catalog.space(own)
             if source is None or not any(offer.tool.share for offer in source.offers.values()):
                 continue
             name, before = self._name(own), known.get(own)
-            if before is None or before[0] is not source or before[1:3] != (name, source.version):
-                made = self._made(source, name, before[3].version + 1 if before is not None else 0)
-                before = (source, name, source.version, made)
-            self._spaces[own] = before
-        return [made for *_, made in self._spaces.values()]
+            if before is None or before[0] is not source or before[1].name != name:
+                before = (source, self._view(source, name))
+            self._views[own] = before
+        return list(self._views.values())
 
-    def _made(self, source: Space, name: str, version: int) -> Space:
-        space = Space(name)
-        for offer in source.offers.values():
-            tool = offer.tool
-            if not tool.share:
-                continue
-            alias = tool.renamed(tool.registered_namespace if name == source.name else name, tool.registered_name)
-            space.add(Offer(alias, _passing_on(self.serve, tool)))  # unlike a kernel, it counts no time itself
-        space.version += version
-        return space
+    def _view(self, source: Space, name: str) -> _RenamedTools:
+        def renamed(tool: Tool, space: Space, before: Tool | None) -> Tool:
+            if before is not None and before.first is tool.first:
+                return before
+            return tool.renamed(tool.registered_namespace if name == source.name else name, tool.registered_name)
+
+        def wanted() -> list[Offer]:
+            return [offer for offer in source.offers.values() if offer.tool.share]
+
+        return _RenamedTools(name, wanted, renamed, lambda offer: self.serve)  # unlike a kernel, it counts no time
+
+
+def _put_together(source: Space, view: _RenamedTools) -> Space:
+    view.refresh(source.version)
+    return view.space
 
 
 def _passing_on(serve: ToolHandler, tool: Tool) -> ToolHandler:

@@ -20,6 +20,7 @@ from pctx_jupyter.session.session import Session
 from pctx_jupyter.settings import Settings
 from pctx_jupyter.tools.catalog import Call, Catalog, Tool
 from pctx_jupyter.tools.scope import WHOLE, Changes, Layer, Scope
+from pctx_jupyter.tools.shared_tools import AT_ONCE
 
 from ..fakes import FakeClock, FakeSandbox, read
 
@@ -475,6 +476,33 @@ async def test_other_tasks_run_while_all_namespaces_are_put_together() -> None:
     turning.cancel()
     assert turns > 0
     assert len(agents.listed()) == 3 * (WHOLE // 2)
+
+
+@pytest.mark.parametrize("is_service", [False, True])
+async def test_a_large_namespace_may_change_while_it_is_put_together(*, is_service: bool) -> None:
+    one = registry()
+    owner = one.open(None if is_service else "k1")
+    owner.serve_others = answer
+    if is_service:
+        one.share_service(owner, "everyone", "Alpha")
+    else:
+        one.name_kernel("k1", "Alpha")
+    own = "Alpha" if is_service else "Notebook"
+    for number in range(6 * AT_ONCE):
+        owner.register(Tool(own, f"load{number}"), answer)
+    agents, before = one.agents().scope, one.agents().scope.revision
+    preparing, turns = asyncio.ensure_future(agents.prepare()), 0
+    while not preparing.done():
+        await asyncio.sleep(0)
+        turns += 1
+        if turns == 1:
+            owner.unregister(f"{own}.load0")
+        owner.register(Tool(own, "last", f"number {turns}"), answer, replace=True)
+    assert agents.revision > before
+    found = agents.listed()
+    assert [tool.path for tool in found[:2]] == ["Alpha.load1", "Alpha.load2"]
+    assert len(found) == 6 * AT_ONCE and found[-1].description == f"number {turns}"
+    assert agents.find("Alpha.load7").tool is found[6]
 
 
 async def test_a_tool_that_comes_during_a_program_is_not_offered_to_it() -> None:
