@@ -18,8 +18,8 @@ _WORD = re.compile(r"\S+")
 
 
 def units(text: str) -> int:
-    """Count UTF-16 units."""
-    return len(text) if text.isascii() else len(text) + sum(character > "\uffff" for character in text)
+    """Count UTF-16 units, as JavaScript does."""
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def index(text: str, offset: int) -> int:

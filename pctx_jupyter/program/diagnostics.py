@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_left
 from typing import NamedTuple
 
 from .. import visible
 from ..errors import Failure
 from ..rpc.sandbox_wire import Thrown
-from .cell import index
+from .cell import index, units
 from .from_python import hint_for_name, hint_for_syntax
-from .program import Program, utf16
+from .program import Program
 
 FRAME_WIDTH = 100
 """Columns of code a frame shows; a longer line is cut around its place."""
@@ -113,13 +114,13 @@ def _unit(text: str, line: int, column: int, tab: int) -> int:
     lines = text.split("\n")
     if not 1 <= line <= len(lines):
         return column
-    seen, units = 1, 1
-    for char in lines[line - 1]:
-        if seen >= column:
-            return units
-        seen += tab if char == "\t" else 1
-        units += utf16(char)
-    return units + max(0, column - seen)
+    code = lines[line - 1]
+
+    def width(at: int) -> int:
+        return at + (tab - 1) * code.count("\t", 0, at)
+
+    at = bisect_left(range(len(code)), column - 1, key=width)
+    return units(code[:at]) + max(1, column - width(at))
 
 
 def _before(code: str, place: CodePosition) -> str:
@@ -136,7 +137,7 @@ def _quoted(code: str, specifier: str) -> CodePosition | None:
     for quote in "'\"":
         if (at := code.find(quote + specifier + quote)) >= 0:
             begin = code.rfind("\n", 0, at) + 1
-            return CodePosition(code.count("\n", 0, at) + 1, utf16(code[begin:at]) + 1)
+            return CodePosition(code.count("\n", 0, at) + 1, units(code[begin:at]) + 1)
     return None
 
 

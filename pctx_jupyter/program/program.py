@@ -23,6 +23,7 @@ import tree_sitter_typescript
 from tree_sitter import Language, Node, Parser
 
 from ..rpc.jsonrpc import well_formed
+from .cell import units
 
 LARGE_BYTES = 64_000
 """Above this a program is not glanced at: that takes up to 5 s a MB, without letting any other thread work."""
@@ -144,13 +145,8 @@ class Program:
                 column = max(edit.column, column - edit.length)
         lines = self.code.split("\n")
         if not 1 <= line <= len(lines):
-            line, column = len(lines), utf16(lines[-1]) + 1
-        return line, max(1, min(column, utf16(lines[line - 1].removesuffix("\r")) + 1))
-
-
-def utf16(text: str) -> int:
-    """Count UTF-16 units, as JavaScript does."""
-    return len(text) + sum(unit > "\uffff" for unit in text)
+            line, column = len(lines), units(lines[-1]) + 1
+        return line, max(1, min(column, units(lines[line - 1].removesuffix("\r")) + 1))
 
 
 def prepare(code: str, outline: Outline | None = None) -> Program:
@@ -208,7 +204,7 @@ def _fresh(name: str, code: str) -> str:
 
 def _edit(text: str, at: int, inserted: str) -> Edit:
     begin = text.rfind("\n", 0, at) + 1
-    return Edit(text.count("\n", 0, at) + 1, utf16(text[begin:at]) + 1, len(inserted))
+    return Edit(text.count("\n", 0, at) + 1, units(text[begin:at]) + 1, len(inserted))
 
 
 # ── A glance ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -3,7 +3,7 @@
 import pytest
 
 from pctx_jupyter.program.diagnostics import FRAME_WIDTH, code_frame, failure
-from pctx_jupyter.program.program import prepare
+from pctx_jupyter.program.program import Program, prepare
 from pctx_jupyter.rpc.sandbox_wire import Thrown
 
 
@@ -60,6 +60,20 @@ def test_absent_global_is_explained(name: str) -> None:
     thrown = Thrown(name="ReferenceError", message=f"{name} is not defined")
     assert failure(thrown, prepare("")).message == f"{name} is not defined: a program can only call its tools"
     assert failure(Thrown(name="ReferenceError", message="a is not defined"), prepare("")).message == "a is not defined"
+
+
+@pytest.mark.parametrize("tab", [1, 2])
+@pytest.mark.parametrize("line", ["", "abc", "\t\ta\t", "\t😀\tb\t\t😀😀c"])
+def test_a_column_in_characters_becomes_one_in_units_with_a_tab_as_wide_as_deno_counts_it(line: str, tab: int) -> None:
+    name, text = ("SyntaxError", "SyntaxError: x") if tab == 2 else ("TypeError", "x")
+    for column in range(1, 20):
+        seen = expected = 1
+        for char in line if column > 1 else "":
+            seen, expected = seen + (tab if char == "\t" else 1), expected + (2 if char == "😀" else 1)
+            if seen >= column:
+                break
+        found = failure(Thrown(name=name, message=f"{text} at program.ts:1:{column}"), Program(line, line))
+        assert (found.line, found.column) == (1, expected)
 
 
 @pytest.mark.parametrize(

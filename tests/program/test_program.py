@@ -2,7 +2,8 @@
 
 import pytest
 
-from pctx_jupyter.program.program import LARGE_BYTES, Program, glance, prepare, utf16, with_parentheses
+from pctx_jupyter.program.cell import units
+from pctx_jupyter.program.program import LARGE_BYTES, Program, glance, prepare, with_parentheses
 
 VALUE = "export const __pctx_value = "
 
@@ -165,7 +166,7 @@ def _positions(text: str) -> list[tuple[tuple[int, int], str]]:
     for char in text:
         if char not in "\r\n":
             places.append(((line, column), char))
-        line, column = (line + 1, 1) if char == "\n" else (line, column + utf16(char))
+        line, column = (line + 1, 1) if char == "\n" else (line, column + units(char))
     return places
 
 
