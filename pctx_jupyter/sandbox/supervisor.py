@@ -66,6 +66,7 @@ class Supervisor:
         self._timers: list[asyncio.TimerHandle] = []
         self._watcher: asyncio.TimerHandle | None = None
         self._is_stopped = False  # when it was last checked
+        self._most_used = 0  # bytes of memory, beyond those of a sandbox without a program, as far as was checked
 
     async def run(self) -> Raw:
         """Run the program and return its value.
@@ -309,10 +310,9 @@ class Supervisor:
             case -6 if "stack overflow" in self._worker.error_line():  # of the reader of TypeScript, not of the program
                 self._limit("it is nested too deeply to be read; use fewer brackets inside one another")
             case -5 | -6:  # V8's and the allocator's way to say that they got no memory
-                self._limit(
-                    f"it used more than {limits.max_heap_mb} MB of JavaScript heap, or {limits.max_memory_mb} MB "
-                    "in all (Pctx.max_heap_mb, Pctx.max_memory_mb); work on less at once"
-                )
+                self._out_of_memory()
+            case -11 if self._most_used > limits.max_memory_mb * MIB // 2:  # the way of libraries that expect to get it
+                self._out_of_memory()
             case -24:
                 self._limit(f"it used more than {limits.max_cpu_s} s of CPU time (Pctx.max_cpu_s)")
             case _:
@@ -320,15 +320,23 @@ class Supervisor:
                 message = f"Cannot finish execution: its sandbox ended{how}; run it again"
                 self._settle(ProgramStopped(SANDBOX_ENDED, message))
 
+    def _out_of_memory(self) -> None:
+        self._limit(
+            f"it used more than {self._limits.max_heap_mb} MB of JavaScript heap, or {self._limits.max_memory_mb} MB "
+            "in all (Pctx.max_heap_mb, Pctx.max_memory_mb); work on less at once"
+        )
+
     def _watch(self) -> None:
         # Twice in a row: a group of processes is not stopped and continued in one instant.
         was_stopped, self._is_stopped = self._is_stopped, flags.is_stopped(self._worker.pid)
+        used = flags.resident(self._worker.pid) - self._worker.resident
+        self._most_used = max(self._most_used, used)
         if was_stopped and self._is_stopped:
             message = "Cannot finish execution: its sandbox was stopped from outside (SIGSTOP); run it again"
             self._settle(ProgramStopped(SANDBOX_ENDED, message))
-        elif flags.resident(self._worker.pid) > self._worker.resident + self._limits.max_memory_mb * MIB:
-            used = f"it used more than {self._limits.max_memory_mb} MB of memory"
-            self._limit(f"{used} (Pctx.max_memory_mb); work on less at once")
+        elif used > self._limits.max_memory_mb * MIB:
+            most = f"{self._limits.max_memory_mb} MB of memory (Pctx.max_memory_mb)"
+            self._limit(f"it used more than {most}; work on less at once")
         elif not self._outcome.done():
             self._watcher = self._loop.call_later(WATCH_S, self._watch)
 

@@ -109,6 +109,13 @@ async def test_native_memory() -> None:
 
 
 @linux
+async def test_memory_of_a_library_that_crashes_when_it_gets_none() -> None:
+    code = "const all = []; for (;;) all.push(new Intl.DateTimeFormat('de', { timeZone: 'Europe/Berlin' }))"
+    async with limited(max_memory_mb=256) as pool:
+        assert "256 MB" in await stopped(pool, code, Limits(max_memory_mb=256))
+
+
+@linux
 async def test_memory_is_watched_even_where_the_system_would_allow_it() -> None:
     # The sandbox may use 512 MB, this execution 16: so it is the watch that stops it.
     code = "const all = new Uint8Array(1 << 26).fill(1); await new Promise(() => {})"
