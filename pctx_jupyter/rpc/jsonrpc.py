@@ -364,6 +364,8 @@ def is_too_deep(text: Raw | bytes | str, most: int = MAX_DEPTH) -> bool:
     """
     if isinstance(text, Raw):
         text = bytes(text)
+    if len(text) <= most:
+        return False
     # A level takes two brackets, so most texts are done with here.
     if isinstance(text, str):
         if not _has_more(text, ("[", "{"), most):
