@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
+from itertools import islice
 from typing import Any
 
 import mcp.types as t
@@ -20,6 +21,8 @@ MOST_LISTENERS = 1_000
 """Sessions of the older era that are notified, at most. Clients do not report when a session ends."""
 NOTIFY_S = 5.0
 """Seconds that the notification of one of these sessions may take."""
+AT_ONCE = 20
+"""Sessions that are notified in one turn of the loop: 2 ms."""
 
 Context = ServerRequestContext[Any, Any]
 
@@ -42,15 +45,22 @@ class AnnouncingServer(Server[Any]):
         return super().create_initialization_options(options, *args, **kwargs)
 
     async def notify_tools_changed(self) -> None:
-        """Notify every client that the list of tools has changed."""
+        """Notify every client that the list of tools has changed. One that does not read delays no other."""
         await self._bus.publish(ToolsListChanged())
-        for id, session in list(self._sessions.items()):
-            try:
-                async with asyncio.timeout(NOTIFY_S):
-                    await session.send_tool_list_changed()
-            except Exception as error:
-                log.debug("mcp = a session is gone: %s", type(error).__name__)
-                self.forget(id)
+        sessions = iter(list(self._sessions.items()))
+        notifying: set[asyncio.Task[None]] = set()
+        while some := list(islice(sessions, AT_ONCE)):
+            notifying |= {asyncio.create_task(self._notify(id, session)) for id, session in some}
+            await asyncio.sleep(0)
+        await asyncio.gather(*notifying)
+
+    async def _notify(self, id: str, session: ServerSession) -> None:
+        try:
+            async with asyncio.timeout(NOTIFY_S):
+                await session.send_tool_list_changed()
+        except Exception as error:
+            log.debug("mcp = a session is gone: %s", type(error).__name__)
+            self.forget(id)
 
     def forget(self, session_id: str) -> None:
         """Stop notifying a session of the older era: it has ended."""
