@@ -86,11 +86,12 @@ class AsgiEndpoint:
                     self._ended(id)
             await send(message)
 
-        self._sessions.begin_request(id)
+        listens = scope["method"] == "GET"
+        self._sessions.begin_request(id, listens=listens)
         try:
             await self._manager.handle_request(scope, receive, watch)
         finally:
-            self._sessions.end_request(id)
+            self._sessions.end_request(id, listens=listens)
         if scope["method"] == "DELETE":
             self._ended(id)
 

@@ -1,7 +1,8 @@
 """The open sessions of MCP clients of the older era, which seldom end them. Pure: no I/O, a clock is given.
 
 A session without a request ends after a while, sooner when there are many. At the most sessions, the one that has been
-idle the longest makes room for a new one.
+idle the longest makes room for a new one. A session that only listens is no longer kept then: streams cost a client
+nothing.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ class Sessions:
         self._clock, self._max = clock, max_sessions
         self._used_at: OrderedDict[str, float] = OrderedDict()  # the longest idle first
         self._serving: Counter[str] = Counter()
+        self._listening: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._used_at)
@@ -46,17 +48,23 @@ class Sessions:
         """A session is over."""
         self._used_at.pop(id, None)
 
-    def begin_request(self, id: str) -> None:
-        """A request of a session begins; while one is served, the session is not idle."""
-        self._serving[id] += 1
+    def begin_request(self, id: str, *, listens: bool = False) -> None:
+        """A request of a session begins; while one is served, the session is not idle.
+
+        Args:
+            id: The session's.
+            listens: Whether it is a stream of notifications, which a client keeps open without asking for anything.
+        """
+        (self._listening if listens else self._serving)[id] += 1
         if id in self._used_at:
             self._use(id)
 
-    def end_request(self, id: str) -> None:
-        """A request of a session has been served."""
-        self._serving[id] -= 1
-        if not self._serving[id]:
-            del self._serving[id]
+    def end_request(self, id: str, *, listens: bool = False) -> None:
+        """A request of a session has been served; `listens` as it began."""
+        of_its_kind = self._listening if listens else self._serving
+        of_its_kind[id] -= 1
+        if not of_its_kind[id]:
+            del of_its_kind[id]
         if id in self._used_at:
             self._use(id)
 
@@ -68,9 +76,12 @@ class Sessions:
     def to_end(self) -> list[str]:
         """The ids of the sessions that have to end before another one is opened, the longest idle first."""
         before = self._clock() - self.idle_s
-        idle = [id for id in self._used_at if id not in self._serving]
-        excess = len(self) - self._max + 1
-        return [id for number, id in enumerate(idle) if number < excess or self._used_at[id] <= before]
+        not_serving = [id for id in self._used_at if id not in self._serving]
+        idle = [id for id in not_serving if id not in self._listening]
+        expired = [id for id in idle if self._used_at[id] <= before]
+        excess = max(len(self) - self._max + 1, 0)
+        room = (idle + [id for id in not_serving if id in self._listening])[:excess]
+        return list(dict.fromkeys(room + expired))
 
     def _use(self, id: str) -> None:
         self._used_at[id] = self._clock()

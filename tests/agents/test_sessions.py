@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import MutableMapping
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -49,6 +50,19 @@ def test_a_session_with_a_request_under_way_is_never_idle() -> None:
     assert sessions.to_end() == []
 
 
+def test_a_session_that_only_listens_does_not_expire_and_makes_room_when_none_is_idle() -> None:
+    clock = FakeClock()
+    sessions = opened(10, clock)
+    for at in range(10):
+        sessions.begin_request(str(at), listens=at != 3)
+    clock.now += 2 * IDLE_S
+    assert sessions.to_end() == ["0"]
+    sessions.end_request("5", listens=True)
+    assert sessions.to_end() == ["5"]
+    sessions.end("5")
+    assert sessions.to_end() == []
+
+
 def test_idle_sessions_end_sooner_when_there_are_many() -> None:
     clock = FakeClock()
     many, few = opened(10 * FEW, clock, 10_000), opened(FEW, clock, 10_000)
@@ -62,6 +76,23 @@ def test_a_session_that_is_over_is_not_counted() -> None:
     sessions = opened(10, FakeClock())
     sessions.end("3")
     assert len(sessions) == 9 and sessions.to_end() == [] and "3" not in sessions
+
+
+async def test_a_client_that_does_not_read_delays_no_notification_of_another() -> None:
+    told, never = asyncio.Event(), asyncio.Event()
+
+    async def tell() -> None:
+        told.set()
+
+    server = AnnouncingServer("test")
+    for id, send in (("stuck", never.wait), ("reads", tell)):
+        request, session = SimpleNamespace(headers={"mcp-session-id": id}), SimpleNamespace(send_tool_list_changed=send)
+        await server._remember(SimpleNamespace(request=request, session=session), None)  # type: ignore[arg-type]
+    notifying = asyncio.create_task(server.notify_tools_changed())
+    async with asyncio.timeout(SOON / 2):  # less than the stuck one is waited for
+        await told.wait()
+    never.set()
+    await notifying
 
 
 INITIALIZE = {
