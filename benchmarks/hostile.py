@@ -398,6 +398,32 @@ async def searches_all_words(client: Hostile) -> None:
         await client.send("register_tool", {"namespace": "many0", "name": "t0", "replace": True})
 
 
+async def chooses_by_patterns(client: Hostile) -> None:
+    """Programs that choose their tools by as many patterns as there may be, each of which many tools match."""
+    await offer_many(client)
+    for _ in range(3):
+        await client.send("execute", {"code": "1", "tools": [f"*t{n}*" for n in range(200)]})
+
+
+async def listens_in_many_sessions(client: Hostile) -> None:
+    """Sessions of MCP that each keep a stream of notifications open: more than there may be."""
+    hello = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "h", "version": "1"}}
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello}).encode()
+    port = int(client.url.split(":")[2].split("/")[0])
+    path = client.url.split(str(port))[1]
+    writers = []
+    for _ in range(1_000):
+        id = await client.mcp_session(body)
+        _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)
+        writer.write(
+            f"GET {path}mcp HTTP/1.1\r\nHost: localhost\r\nAuthorization: token {client.token}\r\n"
+            f"Accept: text/event-stream\r\nMcp-Session-Id: {id}\r\nLast-Event-ID: {'9' * 1_000}\r\n\r\n".encode()
+        )
+        writers.append(writer)
+    for writer in writers:
+        writer.close()
+
+
 async def searches_history(client: Hostile) -> None:
     for _ in range(20):
         await client.send("execute", {"code": "1"})
@@ -568,6 +594,8 @@ ACTS: dict[str, Act] = {
     "prints 600,000 lines": Act(prints_lines),
     "floods MCP with handshakes and searches": Act(floods_mcp),
     "searches 10,000 tools for all their words": Act(searches_all_words),
+    "chooses among 10,000 tools by 200 patterns": Act(chooses_by_patterns),
+    "listens in 1,000 sessions of MCP": Act(listens_in_many_sessions),
     "searches the history for wildcards": Act(searches_history),
     "watches and never reads": Act(watches),
     "opens and closes 1,000 connections": Act(opens_and_closes),

@@ -396,7 +396,7 @@ async def lag(server: ServerProcess, act: str, within_s: float) -> Noticed:
 
 
 HEAD = (
-    f"{'what one client does':<40} {'health p99':>10} {'max, ms':>8} {'turn':>6} {'others':>7} {'failed':>6} {'MB':>6}"
+    f"{'what one client does':<42} {'health p99':>10} {'max, ms':>8} {'turn':>6} {'others':>7} {'failed':>6} {'MB':>6}"
 )
 
 
@@ -409,7 +409,7 @@ async def hostile_clients(acts: Iterable[str] = tuple(ACTS)) -> None:
         figures = (
             f"{found.p99_ms:10.0f} {found.max_ms:8.0f} {found.turn_ms:6.0f} {found.others_ms:7.0f} {found.failed:6}"
         )
-        print(f"{act:<40} {figures} {found.grown_mb:+6.0f}  {found.refusal[:150]}", flush=True)
+        print(f"{act:<42} {figures} {found.grown_mb:+6.0f}  {found.refusal[:150]}", flush=True)
         for text in found.unexpected:
             print(f"  not as intended: {text[:200]}")
         for one in found.callbacks:

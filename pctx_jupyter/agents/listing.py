@@ -211,7 +211,7 @@ async def _find(scope: Scope, paths: Sequence[str]) -> tuple[list[Tool], list[st
     async for path in in_slices(paths):
         try:
             if "*" in path:
-                tools = [tool for tool in scope.matching([path]) if scope.is_listed(tool)]
+                tools = [tool for tool in await scope.matching([path]) if scope.is_listed(tool)]
             elif "." not in path:
                 tools = _by_bare_name(scope, path)
             else:

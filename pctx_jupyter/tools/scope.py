@@ -18,6 +18,7 @@ from itertools import chain, islice
 from typing import Protocol
 
 from ..errors import InvalidParams, ToolNotFound
+from ..slices import in_slices
 from .catalog import Offer, Space, Tool, globals_of, is_match, no_match, no_such_tool
 from .shared_tools import NotebookTools
 
@@ -343,8 +344,10 @@ class Scope:
                     found.setdefault(offer.tool.path, offer.tool)
         return list(found.values())
 
-    def matching(self, patterns: list[str] | None) -> list[Tool]:
+    async def matching(self, patterns: list[str] | None) -> list[Tool]:
         """Return the tools that match one of the patterns, as `catalog.matching` does.
+
+        Those that come while it looks may be missing; those that go are.
 
         Raises:
             InvalidParams: They are too many.
@@ -352,20 +355,16 @@ class Scope:
         """
         if patterns is None:
             return list(self)
-        chosen: dict[str, Tool] = {}
+        chosen: dict[str, None] = {}
         wanted = dict.fromkeys(patterns)
         if (number := sum(map(_is_wild, wanted))) > MOST_PATTERNS:
             raise InvalidParams(
                 f"Cannot choose tools: {number:,} patterns, and there may be {MOST_PATTERNS}; write Namespace.*, or "
                 "names without *, ? and ["
             )
-        for pattern in wanted:
-            found = self._matching(pattern)
-            if not found:
-                why = self._explain(pattern.rpartition(".")[0])
-                raise no_match(pattern) if why is None else ToolNotFound(f"Cannot offer {pattern[:200]}: {why}")
-            chosen |= found
-        return list(chosen.values())
+        async for paths in in_slices(self._matches(wanted)):
+            chosen |= dict.fromkeys(paths)
+        return [offer.tool for path in chosen if (offer := self.get(path)) is not None]
 
     async def offering(self, patterns: list[str] | None, *texts: str) -> Offering:
         """Choose the tools that a program may call.
@@ -393,7 +392,7 @@ class Scope:
         if patterns is None:
             tools = list(self) if is_all else [t for name in named for t in self._tools(name)]
         else:
-            tools = self.matching(patterns)
+            tools = await self.matching(patterns)
             named = {tool.namespace_name for tool in tools} if is_all else named
             is_all = is_all or all(tool.namespace_name in named for tool in tools)
             tools = [tool for tool in tools if tool.namespace_name in named]
@@ -413,15 +412,29 @@ class Scope:
             return list(self._having)
         return [self._spelled[start[:at]] for at in _dots(start) if start[:at] in self._spelled]
 
-    def _matching(self, pattern: str) -> dict[str, Tool]:
-        """Return the tools that match a pattern, by path."""
+    def _matches(self, patterns: Iterable[str]) -> Iterator[list[str]]:
+        """Yield the paths of the tools that match one of the patterns, namespace by namespace for each of these.
+
+        Raises:
+            ToolNotFound: A pattern matches no tool.
+        """
+        for pattern in patterns:
+            is_found = False
+            for paths in self._matching(pattern):
+                is_found = is_found or bool(paths)
+                yield paths
+            if not is_found:
+                why = self._explain(pattern.rpartition(".")[0])
+                raise no_match(pattern) if why is None else ToolNotFound(f"Cannot offer {pattern[:200]}: {why}")
+
+    def _matching(self, pattern: str) -> Iterator[list[str]]:
+        """Yield the paths of the tools that match a pattern, namespace by namespace."""
         if not _is_wild(pattern):
             offer = self.get(pattern)
-            return {} if offer is None else {offer.tool.path: offer.tool}
-        if len(pattern) > LONGEST_PATH:
-            return {}
-        spaces = self._may_match(pattern)
-        return {tool.path: tool for name in spaces for tool in self._tools(name) if is_match(tool, pattern)}
+            yield [] if offer is None else [offer.tool.path]
+        elif len(pattern) <= LONGEST_PATH:
+            for name in self._may_match(pattern):
+                yield [tool.path for tool in self._tools(name) if is_match(tool, pattern)]
 
     def _put_together(self, name: str) -> ScopeNamespace:
         """Return the namespace of a canonical name that is there."""

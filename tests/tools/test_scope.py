@@ -52,18 +52,26 @@ def test_agents_see_a_notebooks_tools_under_its_name() -> None:
     assert paths(one.agents()) == ["SalesReport.loadOrders"]
 
 
-def test_paths_and_patterns_of_any_length_and_number_are_refused_at_once() -> None:
+async def test_paths_and_patterns_of_any_length_and_number_are_refused_at_once() -> None:
     session = notebook(registry(), "k1", "sales", *(Tool("Notebook", f"load{number}") for number in range(500)))
     scope, long = session.scope, "." * 1_000_000  # to look at what is before each dot takes minutes
     with pytest.raises(errors.ToolNotFound):
         scope.find(long)
     for pattern in (long, f"{long}*", "*a" * 1_000_000):
         with pytest.raises(errors.ToolNotFound, match="matches no tool"):
-            scope.matching([pattern])
+            await scope.matching([pattern])
     every = [tool.path for tool in scope]
-    assert [tool.path for tool in scope.matching(every * 200)] == every
+    assert [tool.path for tool in await scope.matching(every * 200)] == every
     with pytest.raises(errors.InvalidParams, match="300 patterns, and there may be 200"):
-        scope.matching([f"{path}*" for path in every[:300]] * 2)
+        await scope.matching([f"{path}*" for path in every[:300]] * 2)
+    asked, turns = asyncio.ensure_future(scope.matching([f"{'*' * number}load*" for number in range(1, 201)])), 0
+    while not asked.done():
+        await asyncio.sleep(0)
+        turns += 1
+        if turns == 1:
+            session.unregister("Notebook.load0")
+    assert turns > 2
+    assert [tool.path for tool in asked.result()] == [path for path in every if not path.endswith(".load0")]
 
 
 def test_two_notebooks_of_one_name_are_told_apart_by_a_number() -> None:
