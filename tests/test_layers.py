@@ -67,7 +67,7 @@ MAY_IMPORT = {
     "handles": BASE | {"memory"},
     "kernel": SHARED | {"opening", "handles", "values"},
     "frameworks": SHARED | {"kernel"},
-    "cli": SHARED | {"embedded", "memory"},
+    "cli": SHARED | {"embedded", "memory", "restrictions"},
 }
 """One row a room, or a module of the root: what it may import, for types too."""
 
