@@ -59,7 +59,8 @@ class Server {
         executions: 0,
         sandbox: {},
         checker: {},
-        upstreams: {}
+        upstreams: {},
+        meter: { runs: 0, plain: 0, here: 0 }
       }),
     approvals: () => this.#answer('approvals', this.questions),
     permissions: () => this.#answer('permissions', []),
