@@ -20,7 +20,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as websocket
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidStatus, WebSocketException
-from websockets.frames import DATA_OPCODES, OP_BINARY, OP_CONT, OP_TEXT, Frame, Opcode
+from websockets.frames import DATA_OPCODES, Frame, Opcode
 from websockets.protocol import Event, State
 
 from .. import errors, processes
@@ -83,14 +83,14 @@ class _Connection(ClientConnection):
 
     def push(self, message: bytes) -> None:
         """Send a message, a long one in fragments; it is dropped when the connection is closing."""
-        opcode = OP_BINARY if self.is_binary or attached.is_joined(message) else OP_TEXT
+        opcode = Opcode.BINARY if self.is_binary or attached.is_joined(message) else Opcode.TEXT
         if len(message) <= FRAGMENT_BYTES:
             self._push(opcode, message, True)
             return
         parts = memoryview(message)
         for start in range(0, len(parts), FRAGMENT_BYTES):
             end = start + FRAGMENT_BYTES
-            self._push(OP_CONT if start else opcode, parts[start:end], end >= len(parts))
+            self._push(Opcode.CONT if start else opcode, parts[start:end], end >= len(parts))
 
     def push_ping(self) -> None:
         """Send a ping; it is dropped when the connection is closing."""
