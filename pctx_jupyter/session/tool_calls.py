@@ -38,6 +38,9 @@ log = logging.getLogger(__name__)
 MOST_WIDENED = 3
 """Places of an observed type, widened by a call, that its note names."""
 
+MOST_DECLARED = 500
+"""Tools whose declared results are kept ready for comparison; beyond that, all are read again."""
+
 
 class ToolCalls:
     """Serves the calls of one session's programs.
@@ -220,6 +223,8 @@ class ToolCalls:
             return
         known = self._declared.get(tool.path)
         if known is None or known[0] is not tool:
+            if len(self._declared) >= MOST_DECLARED:
+                self._declared.clear()
             schema = tool.output_schema
             known = self._declared[tool.path] = tool, None if is_untyped(schema) else DeclaredResult(schema)
         if known[1] is None:
