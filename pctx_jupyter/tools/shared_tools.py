@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Collection, Hashable, Iterator
+from functools import partial
 
 from ..slices import in_slices
 from . import names
@@ -99,7 +100,7 @@ class NotebookTools:
         self._tools = _RenamedTools(
             name,
             lambda: [offer for offer in catalog.offers() if is_own or offer.tool.share],
-            self._renamed,
+            partial(_renamed, notebook),  # nothing of `self`: such a circle keeps all tools until garbage is collected
             lambda offer: offer.serve if is_own else serve,
             is_patient=not is_own,
         )
@@ -149,32 +150,6 @@ class NotebookTools:
     def _refreshed(self) -> _RenamedTools:
         self._tools.refresh(self._catalog.version)
         return self._tools
-
-    def _renamed(self, tool: Tool, space: Space, before: Tool | None) -> Tool:
-        name = self._free_name(tool, space)
-        # The same objects as before: texts are kept by identity.
-        if before is not None and before.first is tool.first and before.registered_name == name:
-            return before
-        alias = tool.renamed(self.name, name)
-        if self.notebook:
-            alias = alias.changed(about=f"Functions of the notebook {self.notebook}", notebook=self.notebook)
-        return alias
-
-    def _free_name(self, tool: Tool, space: Space) -> str:
-        if self._is_free(tool.registered_name, tool.tool_name, space):
-            return tool.registered_name
-        long = f"{tool.namespace_name}_{tool.registered_name}"
-        for candidate in (long, *(f"{long}_{number}" for number in range(2, 100))):
-            if self._is_free(candidate, names.tool_name(candidate), space):
-                return candidate
-        return f"{long}_{len(space.offers)}"
-
-    def _is_free(self, registered: str, canonical: str, space: Space) -> bool:
-        """Whether a tool can have a name here: no other tool has it, nor JavaScript."""
-        for path in (f"{self.name}.{canonical}", f"{self.name}.{registered}"):
-            if path in space.offers or path in space.paths:
-                return False
-        return not names.is_taken(self.name, canonical)
 
 
 class SharedTools:
@@ -278,7 +253,38 @@ class ServiceTools:
         def wanted() -> list[Offer]:
             return [offer for offer in source.offers.values() if offer.tool.share]
 
-        return _RenamedTools(name, wanted, renamed, lambda offer: self.serve)  # unlike a kernel, it counts no time
+        serve = self.serve  # nothing of `self`, as above
+        return _RenamedTools(name, wanted, renamed, lambda offer: serve)  # unlike a kernel, it counts no time
+
+
+def _renamed(notebook: str, tool: Tool, space: Space, before: Tool | None) -> Tool:
+    """Return one of a notebook's tools under the name that it has in the notebook's namespace."""
+    name = _free_name(tool, space)
+    # The same objects as before: texts are kept by identity.
+    if before is not None and before.first is tool.first and before.registered_name == name:
+        return before
+    alias = tool.renamed(space.name, name)
+    if notebook:
+        alias = alias.changed(about=f"Functions of the notebook {notebook}", notebook=notebook)
+    return alias
+
+
+def _free_name(tool: Tool, space: Space) -> str:
+    if _is_free(tool.registered_name, tool.tool_name, space):
+        return tool.registered_name
+    long = f"{tool.namespace_name}_{tool.registered_name}"
+    for candidate in (long, *(f"{long}_{number}" for number in range(2, 100))):
+        if _is_free(candidate, names.tool_name(candidate), space):
+            return candidate
+    return f"{long}_{len(space.offers)}"
+
+
+def _is_free(registered: str, canonical: str, space: Space) -> bool:
+    """Whether a tool can have a name in a namespace: no other tool has it, nor JavaScript."""
+    for path in (f"{space.name}.{canonical}", f"{space.name}.{registered}"):
+        if path in space.offers or path in space.paths:
+            return False
+    return not names.is_taken(space.name, canonical)
 
 
 def _put_together(source: Space, view: _RenamedTools) -> Space:
