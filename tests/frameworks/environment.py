@@ -49,7 +49,7 @@ def _installed(group: str, *, beside: bool) -> Path:
             subprocess.run([sys.executable, "-m", "venv", environment], check=True)
             if beside:  # what this environment has is not installed again
                 (folder / "parent.pth").write_text(sysconfig.get_path("purelib"))
-            install = [environment / "bin" / "python", "-m", "pip", "install", "--quiet", *wanted]
+            install = [environment / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-compile", *wanted]
             subprocess.run(install, check=True, timeout=INSTALL_S)
             done.touch()
     return environment
