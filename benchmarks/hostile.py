@@ -405,21 +405,27 @@ async def chooses_by_patterns(client: Hostile) -> None:
         await client.send("execute", {"code": "1", "tools": [f"*t{n}*" for n in range(200)]})
 
 
-async def listens_in_many_sessions(client: Hostile) -> None:
-    """Sessions of MCP that each keep a stream of notifications open: more than there may be."""
+async def open_streams(client: Hostile, number: int, more: str = "") -> list[asyncio.StreamWriter]:
+    """Open sessions of MCP, each with a stream that nobody reads; `more` are further headers of its request."""
     hello = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "h", "version": "1"}}
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello}).encode()
     port = int(client.url.split(":")[2].split("/")[0])
     path = client.url.split(str(port))[1]
     writers = []
-    for _ in range(1_000):
+    for _ in range(number):
         id = await client.mcp_session(body)
         _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)
         writer.write(
             f"GET {path}mcp HTTP/1.1\r\nHost: localhost\r\nAuthorization: token {client.token}\r\n"
-            f"Accept: text/event-stream\r\nMcp-Session-Id: {id}\r\nLast-Event-ID: {'9' * 1_000}\r\n\r\n".encode()
+            f"Accept: text/event-stream\r\nMcp-Session-Id: {id}\r\n{more}\r\n".encode()
         )
         writers.append(writer)
+    return writers
+
+
+async def listens_in_many_sessions(client: Hostile) -> None:
+    """Sessions of MCP that each keep a stream of notifications open: more than there may be."""
+    writers = await open_streams(client, 1_000, more=f"Last-Event-ID: {'9' * 1_000}\r\n")
     for writer in writers:
         writer.close()
 
@@ -522,19 +528,7 @@ async def floods_from_upstream(client: Hostile) -> None:
 
 async def reads_no_stream(client: Hostile) -> None:
     """Streams of MCP sessions that nobody reads, while what they list changes."""
-    hello = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "h", "version": "1"}}
-    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello}).encode()
-    port = int(client.url.split(":")[2].split("/")[0])
-    path = client.url.split(str(port))[1]
-    writers = []
-    for _ in range(100):
-        id = await client.mcp_session(body)
-        _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)
-        writer.write(
-            f"GET {path}mcp HTTP/1.1\r\nHost: localhost\r\nAuthorization: token {client.token}\r\n"
-            f"Accept: text/event-stream\r\nMcp-Session-Id: {id}\r\n\r\n".encode()
-        )
-        writers.append(writer)
+    writers = await open_streams(client, 100)
     await client.send("share", {"to": "everyone", "name": "hostile"})
     for n in range(3_000):
         await client.send("register_tool", {"namespace": "w", "name": f"t{n}"})
