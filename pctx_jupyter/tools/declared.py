@@ -7,6 +7,9 @@ declared do not count: MCP servers disregard them, and no program gets a value o
 Schema and result are both strangers' data. A comparison has a bounded number of steps, and follows no reference to
 another document. Where it cannot decide, it finds no difference. It knows nothing of tools.
 
+`arguments` looks at what a person is about to allow. This runs after every call, so a schema is read once, some
+elements of a list are looked at, and jsonschema is not used: to import it takes 80 ms.
+
 Source: https://json-schema.org/draft/2020-12/json-schema-validation
 """
 
@@ -102,9 +105,7 @@ class DeclaredResult:
                 self._compare = _fits  # for good, if the schema is too large
                 self._compare = self._of(self._document.root, "")
             found = self._compare(result)
-        except (_TooManySteps, RecursionError):
-            return None
-        except Exception:  # a stranger's schema: not even its keywords need to have the right types
+        except Exception:  # too many steps, too deep, or a stranger's schema whose keywords have the wrong types
             return None
         return None if found is None else str(found)
 
