@@ -200,12 +200,14 @@ class Recorder:
     Attributes:
         called: The number of calls of tools that notebooks offer, by kernel. It is not part of the trace: notebooks
             save traces, and the owner of a tool must not learn whose other tools a program calls.
+        ordinal: As `History.ordinal` returns it.
     """
 
     def __init__(self, trace: Trace, elapsed: Callable[[], float], changed: Callable[[], None]) -> None:
         self.trace = trace
         self._elapsed, self._changed = elapsed, changed
         self.called: dict[str, int] = {}
+        self.ordinal = 0
         self._open: dict[int, CallRecord] = {}
         self._tallies: dict[str, ToolTally] = {}
         self._open_of: Counter[str] = Counter()
@@ -384,7 +386,6 @@ class History:
     def __init__(self, most: int) -> None:
         self._most = most
         self._recorders: OrderedDict[str, Recorder] = OrderedDict()
-        self._ordinals: dict[str, int] = {}
         self._added = 0
 
     def __iter__(self) -> Iterator[Trace]:
@@ -398,12 +399,12 @@ class History:
         """Keep an execution, and forget the oldest that is over."""
         self._recorders[key] = recorder
         self._added += 1
-        self._ordinals[key] = self._added
+        recorder.ordinal = self._added
         for old in list(self._recorders):
             if len(self._recorders) <= self._most:
                 break
             if self._recorders[old].trace.state != "running":
-                del self._recorders[old], self._ordinals[old]
+                del self._recorders[old]
 
     def kernel_ended(self, kernel_id: str, at: float, *, is_known: bool) -> None:
         """Record that a kernel has ended, for its executions that were stopped just before.
@@ -430,7 +431,8 @@ class History:
 
     def ordinal(self, key: str) -> int:
         """Which one it is of all executions so far, from 1 on, those forgotten among them; 0: it is not known."""
-        return self._ordinals.get(key, 0)
+        found = self._recorders.get(key)
+        return found.ordinal if found is not None else 0
 
     def called(self, key: str) -> dict[str, int]:
         """The number of calls of tools that notebooks offer, by kernel, of the execution of this key."""
