@@ -16,7 +16,7 @@ from dataclasses import dataclass
 if sys.platform != "win32":
     import resource  # not in `shortage`: without descriptors nothing can be imported
 
-SHORT = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+_SHORT = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 """What the system says when something is short: then `shortage` says what, whose limit it is, and the way out."""
 REAP_S = 2.0
 """Seconds to wait for a killed process; it takes 3 ms."""
@@ -149,7 +149,7 @@ def shortage(error: OSError, otherwise: str = "try again") -> str:
 
 def lack(error: BaseException) -> str | None:
     """Describe what is short, if that is why something failed; None: it failed for another reason."""
-    if isinstance(error, OSError) and error.errno in SHORT:
+    if isinstance(error, OSError) and error.errno in _SHORT:
         return shortage(error)
     if isinstance(error, RuntimeError) and str(error) == "can't start new thread":
         return shortage(OSError(errno.EAGAIN, str(error)))

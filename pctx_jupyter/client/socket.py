@@ -290,9 +290,7 @@ def _keep_alive(connection: ClientConnection) -> None:
 
 def _no_way(error: OSError) -> str:
     """Describe why a socket could not be opened or connected: what is short here, or what the other end did."""
-    if error.errno in processes.SHORT:
-        return processes.shortage(error)
-    return f"{error.strerror or 'the connection failed'}; is the server running there?"
+    return processes.lack(error) or f"{error.strerror or 'the connection failed'}; is the server running there?"
 
 
 def _mistrust(error: ssl.SSLError) -> str:

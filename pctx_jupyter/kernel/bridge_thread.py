@@ -169,7 +169,7 @@ class BridgeThread:
         except Exception as error:
             if opening.done():
                 raise
-            shown = _shown(error)
+            shown = as_shown(error)
             if not isinstance(shown, errors.PctxError):  # its text is what the cell shows
                 log.exception("bridge = cannot open a home")
             opening.set_exception(shown)
@@ -324,7 +324,7 @@ class BridgeThread:
         except asyncio.CancelledError:
             outcome = _closed()
         except Exception as error:
-            outcome = _shown(error)
+            outcome = as_shown(error)
         if isinstance(outcome, wire.Executed) and outcome.kept:
             self._has_kept = True
         running.cell.post(Ended(outcome))
@@ -404,7 +404,7 @@ def _retrieved(task: asyncio.Task[None]) -> None:
         task.exception()
 
 
-def _shown(error: Exception) -> Exception:
+def as_shown(error: Exception) -> Exception:
     """Return an error as the cell shows it: one that says what is short, if that is why it was raised."""
     why = processes.lack(error)
     return error if why is None else errors.SandboxUnavailable(f"Cannot run program: {why}")

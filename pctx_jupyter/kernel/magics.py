@@ -23,13 +23,14 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 from msgspec import Raw
 
-from .. import errors, foreign, processes
+from .. import errors, foreign
 from ..handles.table import Handle, Handles
 from ..nearest import did_you_mean
 from ..rpc import marks, wire
 from ..rpc.jsonrpc import NULL
 from . import exits
 from .bridge import Bridge
+from .bridge_thread import as_shown
 from .commands import Commands, help_in_text
 from .editing import Editing
 from .functions import tool as python_tools
@@ -275,9 +276,10 @@ def _shortage_shown() -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError, MemoryError) as error:
-        if (why := processes.lack(error)) is None:
-            raise
-        raise ProgramFailed(errors.SandboxUnavailable(f"Cannot run program: {why}")) from None
+        shown = as_shown(error)
+        if isinstance(shown, errors.PctxError):
+            raise ProgramFailed(shown) from None
+        raise
 
 
 def _held(body: dict[str, Any], running: Running) -> Handle[Any] | None:
