@@ -131,7 +131,7 @@ class ClusterFrame:
 
     def future(self, steps: list[Any], label: str, handles: Handles) -> Any:
         """Return a future of the table that the steps give: without steps, of the very table that was made there."""
-        return self._one(self._derived(steps, None, label, handles) if steps else self.parts)
+        return self._one(self._derived(steps, None, label, handles))
 
     def table(self, steps: list[Any], label: str, handles: Handles) -> Any:
         """Bring the table that the steps give to the notebook; blocks.
@@ -151,7 +151,7 @@ class ClusterFrame:
         from ...cluster import collection
 
         self._demand_blocking(label)
-        parts = self._derived(steps, None, label, handles) if steps else self.parts
+        parts = self._derived(steps, None, label, handles)
         meta = self._submit([(on_worker.without_rows, [parts[0]])])[0].result()
         return collection(parts, meta)
 
@@ -173,6 +173,8 @@ class ClusterFrame:
 
     def _derived(self, steps: list[Any], only: list[str] | None, label: str, handles: Handles) -> list[Any]:
         """Return futures of the parts of what steps give; the latest are kept, so that reading in batches is quick."""
+        if not steps and only is None:
+            return self.parts
         key = msgspec.json.encode([steps, only])
         if (known := self._latest.get(key)) is None:
             known = self._submitted(steps, only, label, handles)
