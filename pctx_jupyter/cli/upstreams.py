@@ -59,7 +59,6 @@ class FileCommand(Command):
 
     def allowed(self) -> Allowed:
         """The tools that are allowed without asking, of the servers of such files. Raises `Stop`."""
-
         known = Allowed(str(Path(usual_places("").data, ALLOWED_FILE)))
         _ = known.mark
         self.check(known)
@@ -67,7 +66,6 @@ class FileCommand(Command):
 
     def changed(self, server: config.ServerConfig) -> list[str]:
         """The tools of a server that had changed since they were approved when any engine last listed them."""
-
         known = Fingerprints(str(Path(usual_places("").data, TOOLS_FILE)))
         return known.changed(server.name, server.way.shown)
 
@@ -92,7 +90,6 @@ class FileCommand(Command):
 
     def trusted(self) -> Trust:
         """The trusted servers of such files."""
-
         return Trust(str(Path(usual_places("").data, TRUST_FILE)))
 
     @property
@@ -110,7 +107,6 @@ class FileCommand(Command):
 
     def edit(self, change: Callable[[bytes | None], bytes]) -> None:
         """Replace the text with what a function makes of it (None: there is no file); raises `Stop`."""
-
         path = str(self.path)
 
         def act() -> None:

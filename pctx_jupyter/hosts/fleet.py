@@ -32,7 +32,6 @@ log = logging.getLogger(__name__)
 STOP_S = 10.0
 """Seconds that what starts hosts may take to end them when the engine closes."""
 
-NONE = "no sandbox host is connected"
 START = "start one with jupyter pctx sandbox-host, or set c.Pctx.fallback = 'here'"
 """What to do when there is no host."""
 
@@ -108,8 +107,8 @@ class HostFleet:
         known = [host.hello for host in self._hosts if host.hello is not None]
         trouble = self._trouble
         if not known and trouble is None and self._here is None:
-            connected = "the sandbox hosts that are connected take no more programs" if self._leaving else NONE
-            trouble = f"{connected}; {START}"
+            has_leaving = "the sandbox hosts that are connected take no more programs"
+            trouble = f"{has_leaving if self._leaving else 'no sandbox host is connected'}; {START}"
         listed: list[rpc.Json] = [host.status() for host in (*self._hosts, *self._leaving)]
         return {
             "deno": known[0].deno if known else here.get("deno"),
