@@ -8,6 +8,7 @@
 
 import type { CellPlace, Completed, Explained, ExplainedCall, Underlined } from '../api';
 import { ApiError } from '../api';
+import { Pause } from '../pause';
 
 /** The outcome of a request: an answer; not yet, but perhaps soon; or no answer. */
 export type EditorReply<T> = { status: 'known'; value: T } | { status: 'later' } | { status: 'unknown' };
@@ -20,15 +21,18 @@ export interface CellRequests {
   readonly diagnostics: (source: string, kernelId: string, signal?: AbortSignal) => Promise<Underlined[]>;
 }
 
-const SHORTEST_REST_MS = 1_000;
-const LONGEST_REST_MS = 60_000;
+/** Milliseconds of the first pause after a failed request. */
+const SHORTEST_PAUSE_MS = 1_000;
+/** The key of the pause of requests about all kernels. */
 const SERVER = '';
 
 export class Assistant {
   readonly #ask: CellRequests;
   readonly #now: () => number;
   /** The pauses of requests, by kernel, or `SERVER` for all kernels. */
-  readonly #rests = new Map<string, { until: number; next: number }>();
+  readonly #pauses = new Map<string, Pause>();
+  /** Whether the server has no pctx. */
+  #isAbsent = false;
   readonly #newest = new Map<string, AbortController>();
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -59,23 +63,21 @@ export class Assistant {
 
   /** Whether requests about this kernel's cells are sent now. */
   isUseful(kernelId: string): boolean {
-    const now = this.#now();
-    return [SERVER, kernelId].every(key => (this.#rests.get(key)?.until ?? 0) <= now);
+    return !this.#isAbsent && [SERVER, kernelId].every(key => this.#pauses.get(key)?.isOver ?? true);
   }
 
   /** Something may have changed: end the pause of requests, unless the server has no pctx. */
   wake(kernelId: string | null): void {
-    if (this.#rests.get(SERVER)?.until !== Infinity) {
-      this.#rests.delete(SERVER);
-    }
+    this.#pauses.delete(SERVER);
     if (kernelId !== null) {
-      this.#rests.delete(kernelId);
+      this.#pauses.delete(kernelId);
     }
   }
 
   /** The server has reported a change, so it has pctx. */
   wakeAll(): void {
-    this.#rests.clear();
+    this.#isAbsent = false;
+    this.#pauses.clear();
   }
 
   #newestOf<T>(
@@ -109,18 +111,19 @@ export class Assistant {
         return { status: 'later' };
       }
       if (error.status === 404 && !error.isOurs) {
-        this.#rests.set(SERVER, { until: Infinity, next: LONGEST_REST_MS });
+        this.#isAbsent = true;
       } else if (error.status === 404) {
-        this.#rest(kernelId);
+        this.#pause(kernelId);
       } else if (error.status !== 400) {
-        this.#rest(SERVER);
+        this.#pause(SERVER);
       }
       return { status: 'unknown' };
     }
   }
 
-  #rest(key: string): void {
-    const next = this.#rests.get(key)?.next ?? SHORTEST_REST_MS;
-    this.#rests.set(key, { until: this.#now() + next, next: Math.min(2 * next, LONGEST_REST_MS) });
+  #pause(key: string): void {
+    const pause = this.#pauses.get(key) ?? new Pause(SHORTEST_PAUSE_MS, this.#now);
+    this.#pauses.set(key, pause);
+    pause.begin();
   }
 }

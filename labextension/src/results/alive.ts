@@ -7,15 +7,13 @@
  */
 
 import * as api from '../api';
+import { Pause } from '../pause';
 
 /** What is known of a run: whether it is alive, or the last trace of one that has ended. */
 export type Found = { life: 'alive' | 'cut' } | { trace: api.Trace };
 
 /** Milliseconds after which a run that was alive is looked up again. */
 export const AGAIN_MS = 2000;
-
-/** Milliseconds without requests after a failed one: doubled with each failure, up to this. */
-const LONGEST_REST_MS = 60_000;
 
 /** The part of `api.ts` that is needed. */
 export type RunSource = Pick<typeof api, 'executions' | 'trace'>;
@@ -24,13 +22,11 @@ export class RunLookup {
   readonly #source: RunSource;
   #listing: Promise<api.ExecutionState[]> | null = null;
   #isAbsent = false;
-  /** The pause after a failed request. */
-  #rest = { until: 0, next: AGAIN_MS };
-  readonly #now: () => number;
+  readonly #pause: Pause;
 
   constructor(source: RunSource, now: () => number = () => performance.now()) {
     this.#source = source;
-    this.#now = now;
+    this.#pause = new Pause(AGAIN_MS, now);
   }
 
   /**
@@ -50,19 +46,18 @@ export class RunLookup {
   }
 
   async #list(): Promise<api.ExecutionState[]> {
-    if (this.#listing === null && this.#now() < this.#rest.until) {
+    if (this.#listing === null && !this.#pause.isOver) {
       throw new Error('The server has not answered');
     }
     const isFirst = this.#listing === null;
     this.#listing ??= this.#source.executions();
     try {
       const listed = await this.#listing;
-      this.#rest = { until: 0, next: AGAIN_MS };
+      this.#pause.end();
       return listed;
     } catch (error) {
       if (isFirst) {
-        const { next } = this.#rest;
-        this.#rest = { until: this.#now() + next, next: Math.min(2 * next, LONGEST_REST_MS) };
+        this.#pause.begin();
       }
       if (error instanceof api.ApiError && error.status === 404 && !error.isOurs) {
         this.#isAbsent = true;
