@@ -22,7 +22,7 @@ from .history.file import FILE as HISTORY_FILE
 from .history.file import HistoryFile
 from .history.writer import HistoryWriter
 from .hosts.fleet import HostFleet, open_fleet
-from .owned import in_own_task
+from .own_task import in_own_task
 from .rpc import jsonrpc as rpc
 from .rpc.channel import Channel, OnNotification, Send, Serve, crossed, ignore, refuse_all
 from .rpc.room import Room

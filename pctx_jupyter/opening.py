@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from .owned import in_own_task
+from .own_task import in_own_task
 from .sandbox.checker import open_checker
 from .settings import Places, Settings
 

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from pctx_jupyter.owned import in_own_task
+from pctx_jupyter.own_task import in_own_task
 
 
 async def test_what_opens_is_given_up_when_its_user_is_cancelled() -> None:
