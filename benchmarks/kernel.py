@@ -6,7 +6,7 @@ import asyncio
 import json
 from statistics import median
 
-from .engine import BARE_CALL, bare_call_ms
+from .engine import BARE_CALL, MOST_AT_SERVER, MOST_EMBEDDED, bare_call_ms
 from .homes import Kernel, running_kernel, running_server
 from .measure import Row, time_ms
 
@@ -40,7 +40,7 @@ async def printed(kernel: Kernel, cell: str, runs: int = 30) -> float:
     return median(found)
 
 
-async def in_home(kernel: Kernel, home: str, call_goal: float) -> list[Row]:
+async def in_home(kernel: Kernel, home: str, most: float) -> list[Row]:
     async def pause() -> None:
         await asyncio.sleep(0.1)
 
@@ -48,19 +48,19 @@ async def in_home(kernel: Kernel, home: str, call_goal: float) -> list[Row]:
     await kernel.run("%%pctx --no-check\n1+1")
     plain = await time_ms(lambda: kernel.run("1+1"), rest=pause)
     cell = await time_ms(lambda: kernel.run("%%pctx --no-check\n1+1"), rest=pause)
-    call = await printed(kernel, IN_SEQUENCE)
+    call, bare = await printed(kernel, IN_SEQUENCE), await bare_call_ms()
     return [
-        Row(f"{home}: a %%pctx cell 1+1, unchecked", cell, plain + 10, plain, "a plain cell 1+1"),
-        Row(f"{home}: a tool call, each of 100 in sequence", call, call_goal, await bare_call_ms(), BARE_CALL),
+        Row(f"{home}: a %%pctx cell 1+1, unchecked", cell, plain + 4, plain, "a plain cell 1+1"),
+        Row(f"{home}: a tool call, each of 100 in sequence", call, most * bare, bare, BARE_CALL),
         Row(f"{home}: 100 tool calls at once", await printed(kernel, AT_ONCE), 60),
     ]
 
 
 async def rows() -> list[Row]:
     async with running_kernel() as kernel:
-        found = await in_home(kernel, "embedded", 0.4)
+        found = await in_home(kernel, "embedded", MOST_EMBEDDED)
     async with running_server() as server, running_kernel(server) as kernel:
-        found += await in_home(kernel, "server", 0.8)
+        found += await in_home(kernel, "server", MOST_AT_SERVER)
     return [
         *found,
         Row("%load_ext in a running kernel", await load_ms(LOAD), 300),

@@ -18,7 +18,7 @@ from pctx_jupyter.session.code_mode.messages import EXECUTE_TYPESCRIPT, SESSION_
 from pctx_jupyter.settings import Settings
 from pctx_jupyter.tools.catalog import Call, Tool
 
-from .engine import until_warm
+from .engine import BARE_CALL, MOST_AT_SERVER, bare_call_ms, client_call_ms, until_warm
 from .homes import Server, running_server
 from .measure import Row, time_ms
 
@@ -54,9 +54,13 @@ async def rows() -> list[Row]:
         through = await time_ms(lambda: client.execute_code("1+1", typecheck=False), rest=refilled)
         checked = await time_ms(lambda: client.execute_code("1+1"), rest=refilled)
         session_api = await through_session_api(server, refilled)
+        call, bare = await client_call_ms(client), await bare_call_ms()
     return [
         Row(f"a bash command over {DECLARED} declarations, warm", bash, 500, alone, "a program 1+1"),
         Row("through the WebSocket, warm: 1+1", through, 2 * alone, alone, "engine alone"),
+        Row(
+            "through the WebSocket: a tool call, each of 100 in sequence", call, MOST_AT_SERVER * bare, bare, BARE_CALL
+        ),
         Row("through the session API, warm, checked: 1+1", session_api, 1.3 * checked, checked, "local-tools"),
         Row(f"{IDLE:,} idle sessions of the session API: each", await idle_session_kb(), 10, unit="kB"),
     ]
