@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 
 from ..rpc.jsonrpc import Json
 from ..rpc.sandbox_wire import ProgramFunction
 from ..tools.catalog import Tool
-
-LISTS = re.compile(r"\b(?:list_functions|globalThis|eval|Function)\b|\\u|\.\s*constructor\b")
-"""What a program has in its text that can reach ``list_functions``. Only such a program is sent the descriptions."""
+from ..tools.words import is_reflective
 
 MOST_WITH_SCHEMAS = 500
 """Tools up to which their schemas are listed too; of more, the names and descriptions are."""
@@ -30,6 +27,11 @@ BUILT_IN = (
     ProgramFunction("execute", "", "Run a program.", _takes(code={"type": "string"}), None),
 )
 """The functions that every server has. `list_functions` can be called inside of programs; clients call the others."""
+
+
+def can_list(code: str) -> bool:
+    """Whether a program can reach ``list_functions``: only such a program is sent the descriptions."""
+    return "\\u" in code or is_reflective(code)
 
 
 def program_functions(tools: Sequence[Tool], is_listed: Callable[[Tool], bool]) -> list[ProgramFunction]:

@@ -35,7 +35,7 @@ from ..tools.shared_tools import SharedTools
 from .advice import advice
 from .approvals import Approvals
 from .bash import Bash, BashJob, BashResult
-from .built_in import LISTS, program_functions
+from .built_in import can_list, program_functions
 from .client_handles import ClientHandles
 from .execution import (
     AGENT,
@@ -513,7 +513,7 @@ class Session:
             session=execution.client,
             is_interactive=self.asked_by == "cell",
             functions=program_functions(asked.offered.tools, self.scope.is_listed)
-            if any(LISTS.search(text) for text in (code, *(prelude.code for prelude in asked.prelude)))
+            if any(map(can_list, (code, *(prelude.code for prelude in asked.prelude))))
             else (),
         )
 

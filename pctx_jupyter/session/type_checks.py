@@ -7,7 +7,6 @@ module starts no process and knows no TypeScript beyond the words that `typegen`
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
@@ -21,11 +20,12 @@ from ..rpc.jsonrpc import NULL
 from ..tools import typegen
 from ..tools.catalog import Tool
 from ..tools.scope import Offering
+from ..tools.words import AnyWord
 
 FEW = 50
 """Tools that are declared at once: they take 10 ms at most, and a thread has its own price."""
 
-_INVOKES = re.compile(r"\binvoke\b")
+_INVOKES = AnyWord("invoke")
 """A program that has this in its text may call functions by name with ``invoke``: then that is declared for it."""
 
 
@@ -88,7 +88,7 @@ class TypeChecks:
             declared = self._declared[1] if is_known else input_types.declare(dict.fromkeys(sorted(inputs), NULL))
         left = self._kept if kept_names is None else kept_names
         globals = declared + left.declarations(inputs, has_observed=has_observed)
-        if _INVOKES.search(code) and "invoke" not in offered.taken | frozenset(inputs) | left.names:
+        if _INVOKES.is_in(code) and "invoke" not in offered.taken | frozenset(inputs) | left.names:
             globals += typegen.invocable(self._named_in_text(code, offered))
         tools = await self._declare_for(code, offered, has_observed=has_observed)
         unnamed = offered.unnamed()

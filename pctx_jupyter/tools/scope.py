@@ -21,6 +21,7 @@ from ..errors import InvalidParams, ToolNotFound
 from ..slices import in_slices
 from .catalog import Offer, Space, Tool, globals_of, is_match, no_match, no_such_tool
 from .shared_tools import NotebookTools
+from .words import AnyWord, is_reflective, words_by_piece
 
 WHOLE = 500
 """Tools up to which a program is offered all, and up to which a namespace is declared as a whole. To put together,
@@ -34,11 +35,9 @@ MOST_PATTERNS = 200
 """Patterns with wildcards of one program: each is compared with every tool."""
 
 _WILD = re.compile(r"[*?\[]")
-_ANY_NAME = re.compile(r"\b(?:globalThis|list_functions|CALLABLE_TOOLS|eval|Function)\b|\.\s*constructor\b")
-"""What gives a program all of its namespaces, or lets it make a name of parts."""
+_ALL_TOOLS = AnyWord("CALLABLE_TOOLS")
+"""What gives a program all of its namespaces."""
 _ESCAPE = re.compile(r"\\u(?:\{0*([0-9a-fA-F]{1,6})\}|([0-9a-fA-F]{4}))")
-_BETWEEN_WORDS = re.compile(r"[\x00-#%-/:-@\[-^`{-\x7f\s]+")
-"""What cannot be in a JavaScript identifier: ASCII other than letters, digits, ``_`` and ``$``; white space."""
 
 
 class ToolSource(Protocol):
@@ -383,7 +382,7 @@ class Scope:
         words: set[str] | None = None
         named: Collection[str] = ()
         if not is_all:
-            is_all, words = _read(texts)
+            is_all, words = await _read(texts)
             named = {self._spelled[word] for word in words if word in self._spelled}
         wanted = set(self._having if is_all and patterns is None else named)
         for pattern in patterns or ():
@@ -497,15 +496,16 @@ class Scope:
         self._revision += 1
 
 
-def _read(texts: Iterable[str]) -> tuple[bool, set[str]]:
+async def _read(texts: Iterable[str]) -> tuple[bool, set[str]]:
     """Return whether programs can reach what they do not name, and the names in them, with what else may be one."""
     can_reach_any = False
     words: set[str] = set()
     for text in texts:
         if "\\u" in text:
             text += " " + _ESCAPE.sub(_escaped, text)
-        can_reach_any = can_reach_any or _ANY_NAME.search(text) is not None
-        words.update(_BETWEEN_WORDS.split(text))
+        can_reach_any = can_reach_any or _ALL_TOOLS.is_in(text) or is_reflective(text)
+        async for some in in_slices(words_by_piece(text)):
+            words.update(some)
     return can_reach_any, words
 
 
