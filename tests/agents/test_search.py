@@ -167,6 +167,30 @@ async def test_a_tool_that_comes_or_goes_is_noticed() -> None:
     assert await one.find("zebra", 5) == []
 
 
+class Noted(str):
+    """A description that counts how often it is read."""
+
+    reads = 0
+
+    def __getitem__(self, part: object) -> str:
+        self.reads += 1
+        return super().__getitem__(part)  # type: ignore[index]  # it is whatever the reader asks for
+
+
+async def test_only_tools_that_changed_are_read_again_and_those_that_are_gone_make_room() -> None:
+    tools, description = catalog(*TOOLS), Noted("Feeds a zebra.")
+    kept = Tool("zoo", "feed", description)
+    tools.add(kept, serve)  # type: ignore[arg-type]  # nobody calls
+    one = search(tools)
+    assert [await one.find("zebra", 5), description.reads] == [[kept], 1]
+    for number in range(20):
+        tools.add(Tool("zoo", f"count_{number}", "Counts a zebra."), serve)  # type: ignore[arg-type]  # nobody calls
+        assert [tool.tool_name for tool in await one.find("zebra", 5)] == ["feed", f"count{number}"]
+        tools.remove(f"Zoo.count{number}")
+        assert await one.find("zebra", 5) == [kept] and await one.find(f"count{number}", 5) == []
+    assert 1 < description.reads <= 12, "each change read it again, or what is gone stays for ever"
+
+
 def test_words_are_compared_small_and_singular() -> None:
     assert list(words("getUserIDs from HTTPServer_2, statuses of queries; class")) == (
         ["get", "user", "id", "from", "http", "server", "2", "statuse", "of", "query", "class"]
