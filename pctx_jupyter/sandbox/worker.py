@@ -33,6 +33,10 @@ KILL_S = 0.003
 """Seconds between the end of a program and that of its process. To kill it takes 0.3 to 1 ms, in which Python does
 nothing else: a fifth of a short program's time. So the answer arrives first, also where its reader is in this loop."""
 
+AT_ONCE_S = 0.0005
+"""Seconds of processor time for which lines are received in the turn in which they came. Many programs may print at the
+same time, and the slices of later turns are shared by all of them."""
+
 _REHEARSE = rpc.encode(rpc.Notification(sandbox_wire.REHEARSE, None))
 
 
@@ -170,14 +174,14 @@ class Worker(asyncio.Protocol):
 
     def _deliver(self) -> None:
         if not self.is_behind:
-            self._deliver_some()
+            self._deliver_some(AT_ONCE_S)
 
-    def _deliver_some(self) -> None:
-        """Deliver lines for a slice of this turn: a program that prints many short ones must not delay others."""
+    def _deliver_some(self, slice_s: float = SLICE_S) -> None:
+        """Deliver lines for a part of this turn: a program that prints many short ones must not delay others."""
         self.is_behind = False
         since = time.thread_time()
         while self._lines and not self._paused and self._listener is not None:
-            if time.thread_time() - since >= SLICE_S:
+            if time.thread_time() - since >= slice_s:
                 self.is_behind = True
                 in_next_slice(self._deliver_some)
                 break

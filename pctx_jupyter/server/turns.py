@@ -13,8 +13,8 @@ from collections.abc import Callable
 
 from ..rpc.pipe import BURST
 
-TURN_S = 0.005
-"""Seconds of processor time that messages may take in a turn: a request passes about five turns before its answer."""
+TURN_S = 0.004
+"""Seconds of processor time that messages may take in a turn: a request passes about six turns before its answer."""
 
 
 class TurnBudget:
