@@ -124,7 +124,7 @@ class HostEnd:
         if (hold := self._holds.get(said.run)) is not None:
             hold.set_held(said.held)
 
-    async def _run_job(self, run: ProgramRunner, channel: Channel, asked: messages.RunJob) -> rpc.Flat:
+    async def _run_job(self, run: ProgramRunner, channel: Channel, asked: messages.RunJob) -> rpc.Sound:
         number = asked.run
         hold = self._holds[number] = _HostHold(lambda: channel.notify(messages.BEGAN, messages.RunBegan(number)))
 
@@ -133,7 +133,7 @@ class HostEnd:
             return await channel.call(messages.CALL, messages.CallOfRun(number, path, given, stack))
 
         try:
-            return rpc.Flat(await run(asked.job(hold), serve, _sender(channel, number)))
+            return rpc.Sound(await run(asked.job(hold), serve, _sender(channel, number)))
         except ProgramThrew as threw:
             failed = messages.JobFailed(thrown=threw.thrown)
         except ProgramStopped as stopped:

@@ -31,7 +31,7 @@ Send = Callable[[bytes], None]
 """Writes one frame to the pipe; never waits. After the pipe is gone it may drop frames or raise OSError."""
 
 Serve = Callable[[rpc.Request], Awaitable[object]]
-"""Serves one request: returns its result (JSON, a Struct, a Raw or a `jsonrpc.Flat`) or raises a PctxError."""
+"""Serves one request: returns its result (JSON, a Struct, a Raw or a `jsonrpc.Sound`) or raises a PctxError."""
 
 OnNotification = Callable[[rpc.Notification], None]
 """Receives one notification; never waits."""
@@ -58,25 +58,25 @@ GONE = "the pipe is gone"
 
 
 LARGE_BYTES = 1 << 20
-"""Bytes of a text from which its depth is counted in slices: 2 ms and more."""
+"""Bytes of a text from which it is read in slices: 2 ms and more."""
 
 PIECE_BYTES = 1 << 17
-"""Bytes of it that are counted at once."""
+"""Bytes of it that are read at once."""
 
 
-async def is_known_flat(text: Raw | bytes | str, most: int) -> bool:
-    """Return whether a JSON text is known to nest no deeper than this; it is counted in slices if it is large.
+async def is_known_sound(text: Raw | bytes | str, most: int) -> bool:
+    """Return whether a JSON text is known to be UTF-8 that nests no deeper than this; a large one is read in slices.
 
     It is unknown of a small text, of one that is not bytes, and of one with bytes after it (`attached`).
     """
     size = 0 if isinstance(text, str) else memoryview(text).nbytes
     if isinstance(text, str) or size < LARGE_BYTES or attached.is_joined(bytes(memoryview(text)[:32])):
         return False
-    nesting, view = rpc.Nesting(most), memoryview(text)
+    found, view = rpc.Soundness(most), memoryview(text)
     async for start in in_slices(range(0, size, PIECE_BYTES)):
-        if nesting.goes_beyond(bytes(view[start : start + PIECE_BYTES])):
+        if not found.add(bytes(view[start : start + PIECE_BYTES])):
             return False
-    return True
+    return found.is_sound
 
 
 @dataclass(slots=True, eq=False)
@@ -149,11 +149,11 @@ class Channel:
             NotJson, MessageTooLarge: The parameters cannot be sent; nothing was asked.
         """
         payload = None if params is None else rpc.raw(params)
-        is_flat = payload is not None and await is_known_flat(payload, rpc.MOST_DEPTH - 1)
+        is_sound = payload is not None and await is_known_sound(payload, rpc.MOST_DEPTH - 1)
         await self._room.wait()
         if self._state == "closed":
             raise errors.fresh(self._reason)
-        id = self._peer.call(method, payload, is_flat=is_flat)
+        id = self._peer.call(method, payload, is_sound=is_sound)
         answer: asyncio.Future[Raw] = asyncio.get_running_loop().create_future()
         self._awaited[id] = answer
         log.debug("%s > %s #%s", self.name, method, id)
@@ -189,20 +189,21 @@ class Channel:
         self._tasks.add(task)
         try:
             result = await self._result(request)
-            return result.payload if isinstance(result, rpc.Flat) else result
+            return result.payload if isinstance(result, rpc.Sound) else result
         finally:
             self._tasks.discard(task)
 
-    def feed(self, frame: bytes | str, *, is_flat: bool = False) -> None:
+    def feed(self, frame: bytes | str, *, is_sound: bool = False) -> None:
         """Take in one frame that arrived on the pipe.
 
         Args:
             frame: The frame.
-            is_flat: Whether it is known that it nests no deeper than `jsonrpc.MOST_DEPTH`: to find out takes time.
+            is_sound: Whether it is known to be UTF-8 that nests no deeper than `jsonrpc.MOST_DEPTH`. To find that out
+                takes time.
         """
         if self._state == "closed":
             return
-        for message in self._peer.receive(frame, is_flat=is_flat):
+        for message in self._peer.receive(frame, is_sound=is_sound):
             match message:
                 case rpc.Request(id) if self._state == "stopping":
                     self._peer.refuse(id, _stopping())
@@ -298,11 +299,11 @@ class Channel:
         request = served.request
         log.debug("%s < %s #%s", self.name, visible.LogText(request.method), visible.LogText(request.id))
         outcome: Raw | errors.PctxError
-        is_flat = False
+        is_sound = False
         try:
             result = await self._result(request)
-            outcome = result.payload if isinstance(result, rpc.Flat) else result
-            is_flat = outcome is not result or await is_known_flat(outcome, rpc.MOST_DEPTH - 1)
+            outcome = result.payload if isinstance(result, rpc.Sound) else result
+            is_sound = outcome is not result or await is_known_sound(outcome, rpc.MOST_DEPTH - 1)
             if self._results_wait:
                 await self._room.wait()
         except errors.PctxError as error:
@@ -310,12 +311,12 @@ class Channel:
             outcome = error
         except asyncio.CancelledError:
             outcome = _cut_off()
-        self._conclude(served, outcome, is_flat=is_flat)
+        self._conclude(served, outcome, is_sound=is_sound)
 
-    async def _result(self, request: rpc.Request) -> Raw | rpc.Flat:
+    async def _result(self, request: rpc.Request) -> Raw | rpc.Sound:
         try:
             result = await self._serve(request)
-            return result if isinstance(result, rpc.Flat) else rpc.raw(result)
+            return result if isinstance(result, rpc.Sound) else rpc.raw(result)
         except errors.PctxError:
             raise
         except Exception as error:
@@ -331,8 +332,8 @@ class Channel:
         """Whether it is still to be answered. The id of a cancelled request may be in use for another one."""
         return self._serving.get(served.request.id) is served
 
-    def _conclude(self, served: _Served, outcome: Raw | errors.PctxError, *, is_flat: bool = False) -> None:
-        """Answer a request, if it is still to be answered; `is_flat` as in `Peer.answer`."""
+    def _conclude(self, served: _Served, outcome: Raw | errors.PctxError, *, is_sound: bool = False) -> None:
+        """Answer a request, if it is still to be answered; `is_sound` as in `Peer.answer`."""
         if not self._is_owed(served):
             return
         id = served.request.id
@@ -340,7 +341,7 @@ class Channel:
         if isinstance(outcome, errors.PctxError):
             self._peer.refuse(id, outcome)
         else:
-            self._peer.answer(id, outcome, is_flat=is_flat)
+            self._peer.answer(id, outcome, is_sound=is_sound)
         self._flush()
 
     def _flush(self) -> None:

@@ -12,8 +12,9 @@ Source: https://www.jsonrpc.org/specification
 
 from __future__ import annotations
 
+import codecs
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, AnyStr, Literal, TypeAlias
@@ -81,8 +82,8 @@ Message: TypeAlias = Request | Notification | Response | Refusal
 
 
 @dataclass(frozen=True, slots=True)
-class Flat:
-    """A payload that came in a message: known to nest no deeper than a message may. To find that out takes time."""
+class Sound:
+    """A payload that came in a message, so it is known to be sound. To find that out takes time."""
 
     payload: Raw
 
@@ -106,12 +107,12 @@ _frame = msgspec.json.Decoder(_Frame)
 _encode = msgspec.json.Encoder().encode
 
 
-def decode(frame: bytes | str, *, is_flat: bool = False) -> Message:
+def decode(frame: bytes | str, *, is_sound: bool = False) -> Message:
     """Read one message.
 
     Args:
         frame: The message.
-        is_flat: Whether it is known that it nests no deeper than `MOST_DEPTH`.
+        is_sound: Whether it is known to be UTF-8 that nests no deeper than `MOST_DEPTH`.
 
     Raises:
         ParseError: The frame is not JSON, or is nested too deeply.
@@ -121,7 +122,7 @@ def decode(frame: bytes | str, *, is_flat: bool = False) -> Message:
     """
     try:
         read = _frame.decode(frame)
-        if isinstance(frame, bytes) and not frame.isascii():
+        if not is_sound and isinstance(frame, bytes) and not frame.isascii():
             frame.decode()  # payloads are passed on unread, and msgspec does not check them
     except msgspec.ValidationError as error:
         raise _invalid(frame, str(error)) from None
@@ -129,7 +130,7 @@ def decode(frame: bytes | str, *, is_flat: bool = False) -> Message:
         raise _unreadable(frame, str(error)) from None
     except RecursionError:
         raise _too_deep(frame) from None
-    if not is_flat and is_too_deep(frame, MOST_DEPTH):
+    if not is_sound and is_too_deep(frame, MOST_DEPTH):
         raise _too_deep(frame)
     method, result, fault = read.method, read.result, read.error
     kind: Kind | None = "answer" if method is UNSET and (result is not UNSET or isinstance(fault, _Error)) else None
@@ -275,14 +276,22 @@ class _Out(msgspec.Struct, omit_defaults=True):
     error: Any = UNSET
 
 
+LARGE_BYTES = 1 << 16
+"""Bytes of a payload from which it is joined to what is written around it: msgspec copies it more than once."""
+
+
 def encode(message: Message) -> bytes:
     """Write one message as one line of UTF-8 without the line end."""
     match message:
         case Request(id, method, params):
+            if params is not None and memoryview(params).nbytes >= LARGE_BYTES:
+                return _joined(_encode(_Out("2.0", id=id, method=method)), b'"params":', params)
             out = _Out("2.0", id=id, method=method, params=UNSET if params is None else params)
         case Notification(method, params):
             out = _Out("2.0", method=method, params=UNSET if params is None else params)
         case Response(id, result):
+            if memoryview(result).nbytes >= LARGE_BYTES:
+                return _joined(_encode(_Out("2.0", id=id)), b'"result":', result)
             out = _Out("2.0", id=id, result=result)
         case Refusal(id, code, text, data):
             out = _Out("2.0", id=id, error=_Error(code, well_formed(text), UNSET if data is None else data))
@@ -307,6 +316,28 @@ def raw(value: object) -> Raw:
         raise errors.NotJson(f"Cannot write message: {error}") from None
 
 
+def raw_with(value: msgspec.Struct, name: str, payloads: Mapping[str, Raw]) -> Raw:
+    """Write a value as a payload, with one more member: an object of payloads, each of which is copied once.
+
+    Args:
+        value: What has the other members, of which there is one at least.
+        name: The name of the member.
+        payloads: Its members.
+
+    Raises:
+        NotJson: The value has no JSON form.
+    """
+    members: list[bytes | Raw] = []
+    for key, payload in payloads.items():
+        members += [b"," if members else b"", _encode(key), b":", payload]
+    return Raw(_joined(raw(value), b"%s:{" % _encode(name), *members, b"}"))
+
+
+def _joined(text: bytes | Raw, *member: bytes | Raw) -> bytes:
+    """Add a member to the text of an object that has others."""
+    return b"".join((memoryview(text)[:-1], b",", *member, b"}"))
+
+
 TOO_DEEP = f"a value is nested deeper than {MAX_DEPTH} levels, or contains itself; use a flatter one"
 
 
@@ -321,22 +352,22 @@ def check_value(payload: Raw) -> Raw:
     return payload
 
 
-def check_frame(frame: bytes, *, is_flat: bool = False) -> None:
+def check_frame(frame: bytes, *, is_sound: bool = False) -> None:
     """Check that the other end can read a frame.
 
     Args:
         frame: The frame.
-        is_flat: Whether it is known that it nests no deeper than `MOST_DEPTH`.
+        is_sound: Whether it is known to be UTF-8 that nests no deeper than `MOST_DEPTH`.
 
     Raises:
         NotJson: It is nested too deeply, holds half a character, or is no text.
     """
-    if not frame.isascii():
+    if not is_sound and not frame.isascii():
         try:
             frame.decode()
         except UnicodeDecodeError:
             raise errors.NotJson("Cannot send message: a payload is not UTF-8") from None
-    if not is_flat and is_too_deep(frame, MOST_DEPTH):
+    if not is_sound and is_too_deep(frame, MOST_DEPTH):
         raise errors.NotJson(f"Cannot send message: {TOO_DEEP}")
     if b"\\" in frame and (b"\\ud" in frame or b"\\uD" in frame):  # rare: characters are written as they are
         try:
@@ -412,6 +443,41 @@ class Nesting:
         parts = (b'"' + marks if self._is_in_text else marks).replace(b'""', b"").split(b'"')
         self._is_in_text = len(parts) % 2 == 0
         return b"".join(parts[::2])
+
+
+class Soundness:
+    """Finds whether a JSON text is UTF-8 that nests no deeper than it may, piece by piece.
+
+    Args:
+        most: Levels it may have.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._nesting = Nesting(most)
+        self._decoder = _utf_8()
+        self._is_sound = True
+
+    def add(self, piece: bytes) -> bool:
+        """Take in the next piece; returns whether the text may still be sound."""
+        self._is_sound = self._is_sound and self._is_text(piece) and not self._nesting.goes_beyond(piece)
+        return self._is_sound
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether the text is sound, if all of it was taken in."""
+        return self._is_sound and not self._decoder.getstate()[0]
+
+    def _is_text(self, piece: bytes) -> bool:
+        if piece.isascii() and not self._decoder.getstate()[0]:
+            return True
+        try:
+            self._decoder.decode(piece)
+        except UnicodeDecodeError:
+            return False
+        return True
+
+
+_utf_8 = codecs.getincrementaldecoder("utf-8")
 
 
 def _has_more(text: AnyStr, opening: tuple[AnyStr, AnyStr], most: int) -> bool:

@@ -98,19 +98,19 @@ class Peer:
 
     # what it sends
 
-    def call(self, method: str, params: Raw | None = None, *, is_flat: bool = False) -> rpc.Id:
+    def call(self, method: str, params: Raw | None = None, *, is_sound: bool = False) -> rpc.Id:
         """Send a request; returns the id under which the answer will come.
 
         Args:
             method, params: Those of the request.
-            is_flat: Whether it is known that it nests no deeper than `jsonrpc.MOST_DEPTH`.
+            is_sound: Whether it is known to be UTF-8 that nests no deeper than `jsonrpc.MOST_DEPTH`.
 
         Raises:
             MessageTooLarge, NotJson: The other end could not read it; nothing was sent.
         """
         number = self._last_id + 1
         id: rpc.Id = f"{self._prefix}{number}" if self._prefix else number
-        frame = self._checked(rpc.encode(rpc.Request(id, method, params)), is_flat=is_flat)
+        frame = self._checked(rpc.encode(rpc.Request(id, method, params)), is_sound=is_sound)
         self._last_id = number
         self._awaited.add(id)
         self._outgoing.append(frame)
@@ -131,18 +131,18 @@ class Peer:
             if self._dialect.cancels:
                 self.notify(CANCEL, rpc.raw({"id": id}))
 
-    def answer(self, id: rpc.Id, result: Raw, *, is_flat: bool = False) -> None:
+    def answer(self, id: rpc.Id, result: Raw, *, is_sound: bool = False) -> None:
         """Answer a request that is still owed one; what the other end could not read becomes a refusal.
 
         Args:
             id, result: Those of the answer.
-            is_flat: Whether it is known that it nests no deeper than `jsonrpc.MOST_DEPTH`.
+            is_sound: Whether it is known to be UTF-8 that nests no deeper than `jsonrpc.MOST_DEPTH`.
         """
         if id in self._owed:
             parts = attached.split(result)
             try:
                 if parts is None:
-                    frame = self._checked(rpc.encode(rpc.Response(id, result)), is_flat=is_flat)
+                    frame = self._checked(rpc.encode(rpc.Response(id, result)), is_sound=is_sound)
                 else:
                     frame = self._checked(rpc.encode(rpc.Response(id, parts[0])), parts[1])
             except errors.ProtocolError as error:
@@ -159,12 +159,12 @@ class Peer:
 
     # what it receives
 
-    def receive(self, frame: bytes | str, *, is_flat: bool = False) -> tuple[Incoming, ...]:
+    def receive(self, frame: bytes | str, *, is_sound: bool = False) -> tuple[Incoming, ...]:
         """Read one frame; returns what the owner has to act on, nothing for what the peer settled itself.
 
         Args:
             frame: The frame.
-            is_flat: Whether it is known that it nests no deeper than `jsonrpc.MOST_DEPTH`.
+            is_sound: Whether it is known to be UTF-8 that nests no deeper than `jsonrpc.MOST_DEPTH`.
         """
         data: bytes | None = None
         size = len(frame)
@@ -175,7 +175,7 @@ class Peer:
         if size > self._max_bytes:
             return self._too_large(frame, size)
         try:
-            message = rpc.decode(frame, is_flat=is_flat)
+            message = rpc.decode(frame, is_sound=is_sound)
         except errors.UnreadableMessage as error:
             return self._cannot_take(error.id, error.kind, error)
         return self._accept(message if data is None else _with_bytes(message, data))
@@ -257,12 +257,12 @@ class Peer:
             frame = rpc.encode(self._dialect.refusal(id, short))
         self._outgoing.append(frame)
 
-    def _checked(self, frame: bytes, data: memoryview | None = None, *, is_flat: bool = False) -> bytes:
+    def _checked(self, frame: bytes, data: memoryview | None = None, *, is_sound: bool = False) -> bytes:
         """Return a frame that the other end can read, with the bytes that follow its message."""
         size = len(frame) if data is None else len(frame) + data.nbytes
         if size > self._max_sent_bytes:
             raise errors.MessageTooLarge(size, self._max_sent_bytes)
-        rpc.check_frame(frame, is_flat=is_flat)
+        rpc.check_frame(frame, is_sound=is_sound)
         return frame if data is None else attached.joined(frame, data)
 
 

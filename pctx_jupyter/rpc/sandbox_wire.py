@@ -57,6 +57,7 @@ class ProgramFunction(msgspec.Struct):
 class RunProgram(msgspec.Struct, omit_defaults=True):
     """One program for a sandbox. `namespaces`: global → property → tool path; `places`: calls say where they are.
 
+    `inputs`, which may be large, are written after it (`jsonrpc.raw_with`): the values of its constants by name.
     `functions` is what ``list_functions()`` returns; it is empty for a program that does not name that function.
     `timeout_s` is what the program may take in all: near its end, calls that are not awaited are not waited for.
     """
@@ -64,7 +65,6 @@ class RunProgram(msgspec.Struct, omit_defaults=True):
     code: str
     entry: dict[str, str | None]
     namespaces: dict[str, dict[str, str]]
-    inputs: dict[str, Raw]
     output_bytes: int
     display_bytes: int
     timeout_s: float

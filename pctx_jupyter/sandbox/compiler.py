@@ -394,8 +394,8 @@ class _Listener:
     def __init__(self, worker: Worker, channel: Channel) -> None:
         self._worker, self._channel = worker, channel
 
-    def receive(self, line: bytes, *, is_flat: bool = False) -> None:
-        self._channel.feed(line, is_flat=is_flat)
+    def receive(self, line: bytes, *, is_sound: bool = False) -> None:
+        self._channel.feed(line, is_sound=is_sound)
 
     def overflow(self, start: bytes) -> None:
         self.end()

@@ -17,7 +17,7 @@ from .. import errors, processes, visible
 from ..program.result import Emit, ValuesKept
 from ..rpc import jsonrpc as rpc
 from ..rpc import sandbox_wire, wire
-from ..rpc.channel import is_known_flat
+from ..rpc.channel import is_known_sound
 from ..rpc.peer import UNREAD, Peer, Withdrawn
 from ..session.execution import SANDBOX_ENDED, Job, ProgramStopped, ProgramThrew, ServeCall
 from ..settings import MIB
@@ -97,12 +97,11 @@ class Supervisor:
             await self._end_calls()
 
     async def _begin(self) -> None:
-        program = rpc.raw(
+        program = rpc.raw_with(
             sandbox_wire.RunProgram(
                 code=self._job.program.text,
                 entry=self._job.program.entry,
                 namespaces={name: dict(tools) for name, tools in self._job.namespaces.items()},
-                inputs=dict(self._job.inputs),
                 output_bytes=self._limits.max_output_bytes,
                 display_bytes=self._limits.max_display_bytes,
                 timeout_s=self._limits.timeout_s,
@@ -111,10 +110,12 @@ class Supervisor:
                 ],
                 places=self._job.places,
                 functions=list(self._job.functions),
-            )
+            ),
+            "inputs",
+            self._job.inputs,
         )
-        is_flat = await is_known_flat(program, rpc.MOST_DEPTH - 1)
-        self._peer.call(sandbox_wire.RUN, program, is_flat=is_flat)
+        is_sound = await is_known_sound(program, rpc.MOST_DEPTH - 1)
+        self._peer.call(sandbox_wire.RUN, program, is_sound=is_sound)
         self._worker.ended.add_done_callback(self._ended)
         self._worker.listen(self)
         self._flush()
@@ -123,9 +124,9 @@ class Supervisor:
 
     # what the worker sends
 
-    def receive(self, line: bytes, *, is_flat: bool = False) -> None:
+    def receive(self, line: bytes, *, is_sound: bool = False) -> None:
         try:
-            for message in self._peer.receive(line, is_flat=is_flat):
+            for message in self._peer.receive(line, is_sound=is_sound):
                 self._act(message)
         except errors.InvalidParams:
             self._breach()

@@ -18,7 +18,7 @@ from msgspec import Raw
 from .. import errors, processes
 from ..rpc import jsonrpc as rpc
 from ..rpc import sandbox_wire
-from ..rpc.channel import LARGE_BYTES, is_known_flat
+from ..rpc.channel import LARGE_BYTES, is_known_sound
 from ..rpc.lines import Lines, LineWriter
 from ..settings import Limits
 from ..slices import SLICE_S, in_next_slice
@@ -43,8 +43,8 @@ _REHEARSE = rpc.encode(rpc.Notification(sandbox_wire.REHEARSE, None))
 class Listener(Protocol):
     """Receives what a worker's process sends. None of these methods waits."""
 
-    def receive(self, line: bytes, *, is_flat: bool = False) -> None:
-        """Receive one line, without its end; `is_flat` as in `Peer.receive`."""
+    def receive(self, line: bytes, *, is_sound: bool = False) -> None:
+        """Receive one line, without its end; `is_sound` as in `Peer.receive`."""
 
     def overflow(self, start: bytes) -> None:
         """A line is longer than any may be; `start` is its beginning. No other method is called after this."""
@@ -198,9 +198,9 @@ class Worker(asyncio.Protocol):
 
     async def _deliver_large(self, line: bytes) -> None:
         """Deliver a line whose depth takes long to count, and go on with those after it."""
-        is_flat = await is_known_flat(line, rpc.MOST_DEPTH)
+        is_sound = await is_known_sound(line, rpc.MOST_DEPTH)
         if self._listener is not None:
-            self._listener.receive(line, is_flat=is_flat)
+            self._listener.receive(line, is_sound=is_sound)
         self._deliver_some()
 
     def _set_reading(self) -> None:
@@ -230,7 +230,7 @@ class _Greeting:
     def __init__(self) -> None:
         self.left: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
 
-    def receive(self, line: bytes, *, is_flat: bool = False) -> None:
+    def receive(self, line: bytes, *, is_sound: bool = False) -> None:
         if self.left.done():
             return
         try:

@@ -2,8 +2,8 @@
 
 Tornado reads, unmasks and decodes a whole frame in one turn of the server's event loop, which takes a tenth of a second
 for 60 MB. Here a turn takes some pieces of it, and others are served between two turns. Small frames are read with
-fewer system calls, and written without a task each. How deep a large message nests is counted while it arrives. It does
-not know what messages say.
+fewer system calls, and written without a task each. A large message is checked while it arrives: that it is UTF-8, and
+how deep it nests. It does not know what messages say.
 """
 
 from __future__ import annotations
@@ -37,17 +37,21 @@ class _Parts:
 
     Attributes:
         size: Its bytes.
-        is_flat: Whether it nests no deeper than `jsonrpc.MOST_DEPTH`, if it is JSON.
     """
 
     def __init__(self) -> None:
-        self.size, self.is_flat = 0, True
+        self.size = 0
         self._data = BytesIO()  # which returns all of it without a copy
-        self._nesting = rpc.Nesting(rpc.MOST_DEPTH)
+        self._soundness = rpc.Soundness(rpc.MOST_DEPTH)
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether all of it is UTF-8 that nests no deeper than `jsonrpc.MOST_DEPTH`, if it is JSON."""
+        return self._soundness.is_sound
 
     def add(self, piece: bytes) -> None:
         self.size += self._data.write(piece)
-        self.is_flat = self.is_flat and not self._nesting.goes_beyond(piece)
+        self._soundness.add(piece)
 
     def joined(self) -> bytes:
         return self._data.getvalue()
@@ -64,7 +68,7 @@ class PiecewiseProtocol(WebSocketProtocol13):
         turns: Bounds the pieces that all connections take in one turn, together with their messages.
 
     Attributes:
-        is_flat: Whether it is known that the message that is passed to the handler nests no deeper than
+        is_sound: Whether the message that is passed to the handler is known to be UTF-8 that nests no deeper than
             `jsonrpc.MOST_DEPTH`, if it is JSON.
 
     Source: https://www.rfc-editor.org/rfc/rfc6455#section-5
@@ -75,7 +79,7 @@ class PiecewiseProtocol(WebSocketProtocol13):
         self._turns = turns
         self._opcode = 0  # of a message whose end has not come; 0: there is none
         self._parts = _Parts()  # what has come of it
-        self.is_flat = False
+        self.is_sound = False
         self._taken = b""  # from the stream, for the frames that follow
 
     def write_frame(self, message: bytes, *, binary: bool) -> asyncio.Future[None]:
@@ -105,7 +109,7 @@ class PiecewiseProtocol(WebSocketProtocol13):
         if opcode == 0 or opcode & _CONTROL:  # a new message takes its turn once it has come
             await self._take_turn()
         if opcode & _CONTROL or (opcode and is_final and size <= PIECE_BYTES):
-            self.is_flat = False
+            self.is_sound = False
             await self._handle(opcode, await self._read_piece(size, mask))
             return
         self._opcode = opcode or self._opcode
@@ -113,7 +117,7 @@ class PiecewiseProtocol(WebSocketProtocol13):
         if is_final:
             opcode, parts = self._opcode, self._parts
             self._opcode, self._parts = 0, _Parts()
-            self.is_flat = parts.is_flat
+            self.is_sound = parts.is_sound
             await self._handle(opcode, parts.joined())
 
     def _is_allowed(self, opcode: int, is_final: bool, size: int) -> bool:

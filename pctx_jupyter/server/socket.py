@@ -128,28 +128,28 @@ class LocalToolsSocket(PctxHandler, WebSocketHandler):
         """Hand a frame to the channel; Tornado reads the next one when that is done."""
         self._beat()
         running: RunningEngine = self.settings[RUNNING]
-        is_flat = isinstance(self.ws_connection, PiecewiseProtocol) and self.ws_connection.is_flat
-        is_flat = is_flat and not attached.is_joined(message)
+        is_sound = isinstance(self.ws_connection, PiecewiseProtocol) and self.ws_connection.is_sound
+        is_sound = is_sound and not attached.is_joined(message)
         if len(message) >= LARGE_BYTES or not running.messages.take():
-            return self._feed_later(message, is_flat, running.messages)
-        self._feed(message, is_flat)
+            return self._feed_later(message, is_sound, running.messages)
+        self._feed(message, is_sound)
         return None
 
-    async def _feed_later(self, message: str | bytes, is_flat: bool, messages: TurnBudget) -> None:
+    async def _feed_later(self, message: str | bytes, is_sound: bool, messages: TurnBudget) -> None:
         await messages.wait()
         since = time.thread_time()
-        self._feed(message, is_flat)
+        self._feed(message, is_sound)
         took_s = time.thread_time() - since
         if took_s > LONG_S:
             await asyncio.sleep(min(REST * took_s, MOST_REST_S))
 
-    def _feed(self, message: str | bytes, is_flat: bool) -> None:
+    def _feed(self, message: str | bytes, is_sound: bool) -> None:
         if self._channel is None:
             return
         with span_context.entered(self._span_context):  # of requests that name no span themselves
             # The limit counts bytes, and a character beyond ASCII takes more than one.
             is_counted = isinstance(message, bytes) or message.isascii()
-            self._channel.feed(message if is_counted else utf8(message), is_flat=is_flat)
+            self._channel.feed(message if is_counted else utf8(message), is_sound=is_sound)
 
     def on_pong(self, data: bytes) -> None:
         """Take note of a sign of life."""

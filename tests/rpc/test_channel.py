@@ -92,9 +92,9 @@ async def test_large_parameters_and_results_may_nest_as_deep_as_small_ones(
         await near.call("too_deep")
 
 
-async def test_a_result_that_is_known_to_be_flat_is_sent_as_it_is_and_served_as_any_other() -> None:
+async def test_a_result_that_is_known_to_be_sound_is_sent_as_it_is_and_served_as_any_other() -> None:
     async def one(request: rpc.Request) -> object:
-        return rpc.Flat(rpc.Raw(b"[1]"))
+        return rpc.Sound(rpc.Raw(b"[1]"))
 
     near, far = pair(right=one)
     assert read(await near.call("x")) == read(await far.serve(rpc.Request(1, "x"))) == [1]

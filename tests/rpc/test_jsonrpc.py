@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,6 +25,8 @@ from pctx_jupyter.rpc import jsonrpc as rpc
         rpc.Notification("output", Raw(b'{"text":"\\u2028"}')),
         rpc.Response(7, Raw(b"null")),
         rpc.Response("7", Raw(b'{"deep":[[[]]]}')),
+        rpc.Request(8, "large", Raw(b'"%s"' % (b"x" * rpc.LARGE_BYTES))),
+        rpc.Response(8, Raw(b'"%s"' % (b"x" * rpc.LARGE_BYTES))),
         rpc.Refusal(7, -32000, "no", Raw(b'{"a":1}')),
         rpc.Refusal(None, -32700, "not JSON"),
     ],
@@ -219,3 +223,29 @@ def test_a_refusal_is_written_whatever_its_text_holds() -> None:
 def test_data_of_an_error_that_python_cannot_hold_is_dropped_and_the_error_is_not() -> None:
     error = rpc.Refusal(1, -32001, "no such tool", Raw(b"1e999")).error()
     assert (type(error), error.message, error.data) == (errors.ToolNotFound, "no such tool", None)
+
+
+def test_payloads_are_added_to_a_value_as_they_are() -> None:
+    class Program(msgspec.Struct):
+        code: str
+
+    payloads = {"a": Raw(b'{"b":[1]}'), "$é": Raw(b"null")}
+    assert json.loads(bytes(rpc.raw_with(Program("1"), "inputs", payloads))) == (
+        {"code": "1", "inputs": {"a": {"b": [1]}, "$é": None}}
+    )
+    assert bytes(rpc.raw_with(Program("1"), "inputs", {})) == b'{"code":"1","inputs":{}}'
+    with pytest.raises(errors.NotJson, match="half a character"):
+        rpc.raw_with(Program("\ud800"), "inputs", {})
+
+
+@given(st.binary(max_size=9) | st.text(max_size=5).map(str.encode), st.lists(st.integers(0, 12), max_size=3))
+def test_a_text_in_pieces_is_sound_if_it_is_utf_8_and_not_too_deep(text: bytes, cuts: list[int]) -> None:
+    found, places = rpc.Soundness(2), [0, *sorted(cuts), len(text)]
+    for start, end in pairwise(places):
+        found.add(text[start:end])
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        assert not found.is_sound
+    else:
+        assert found.is_sound == (not rpc.Nesting(2).goes_beyond(text))

@@ -25,14 +25,14 @@ class Ear:
 
     def __init__(self) -> None:
         self.lines: list[bytes] = []
-        self.flat: list[bytes] = []
+        self.sound: list[bytes] = []
         self.overflowed: bytes | None = None
         self.ended = asyncio.Event()
         self.received = asyncio.Event()
 
-    def receive(self, line: bytes, *, is_flat: bool = False) -> None:
+    def receive(self, line: bytes, *, is_sound: bool = False) -> None:
         self.lines.append(line)
-        self.flat += [line] if is_flat else []
+        self.sound += [line] if is_sound else []
         self.received.set()
 
     def overflow(self, start: bytes) -> None:
@@ -208,7 +208,7 @@ async def test_large_lines_are_counted_in_slices_and_come_in_their_order(monkeyp
         sent = [b"1", b"[%s]" % (b"1," * 100 + b"1"), b"2", deep, b"3"]
         await stranger.say(b"".join(line + b"\n" for line in sent))
         assert await ear.lines_until(len(sent)) == sent
-        assert [line for line in sent if line in ear.flat] == [sent[1]]
+        assert [line for line in sent if line in ear.sound] == [sent[1]]
         assert not worker.is_behind
     finally:
         worker.kill()
@@ -217,7 +217,7 @@ async def test_large_lines_are_counted_in_slices_and_come_in_their_order(monkeyp
 
 async def test_lines_that_take_long_are_received_over_many_turns_and_all_before_the_end() -> None:
     class Slow(Ear):
-        def receive(self, line: bytes, *, is_flat: bool = False) -> None:
+        def receive(self, line: bytes, *, is_sound: bool = False) -> None:
             super().receive(line)
             since = time.thread_time()
             while time.thread_time() - since < SLICE_S / 2:
