@@ -10,11 +10,14 @@ from . import attached
 WHOLE = 1 << 16
 """Bytes up to which a line is copied to leave in one piece."""
 
+PIECE_BYTES = 1 << 18
+"""Bytes of a longer line that the output is given at once. It copies what it cannot write: 30 MB take 20 ms."""
+
 
 class ByteSink(Protocol):
     """Where lines go, such as a transport. It takes any amount at once, but copies what it cannot write."""
 
-    def write(self, data: bytes, /) -> None:
+    def write(self, data: bytes | memoryview, /) -> None:
         """Take bytes."""
 
 
@@ -107,20 +110,22 @@ class LineWriter:
     def __init__(self) -> None:
         self.output: ByteSink | None = None
         self.waiting_bytes = 0
-        self._waiting: deque[bytes] = deque()
+        self._waiting: deque[bytes | memoryview] = deque()
         self._is_full = False
 
     def write(self, line: bytes) -> None:
         """Write one line, without its end. A line break may stand in it between two tokens, where JSON allows it."""
-        if attached.is_joined(line):
-            self._waiting.append(line)
-            self.waiting_bytes += len(line)
-            self._write()
-            return
-        if b"\n" in line:
+        has_bytes = attached.is_joined(line)
+        if not has_bytes and b"\n" in line:
             line = line.replace(b"\n", b" ")  # here it would end the line
-        self._waiting.extend((line + b"\n",) if len(line) < WHOLE else (line, b"\n"))
-        self.waiting_bytes += len(line) + 1
+        end = b"" if has_bytes else b"\n"
+        if len(line) < WHOLE:
+            self._waiting.append(line + end)
+        else:
+            view = memoryview(line)
+            self._waiting.extend(view[start : start + PIECE_BYTES] for start in range(0, len(line), PIECE_BYTES))
+            self._waiting.append(end)
+        self.waiting_bytes += len(line) + len(end)
         self._write()
 
     def pause(self) -> None:
