@@ -19,6 +19,9 @@ SLICE_S = 0.002
 """Seconds of processor time that work in slices takes of a turn of the loop. A request passes about six turns before
 its answer, and may meet a slice in each of them. A turn itself takes a tenth of a slice."""
 
+TURNS = 6
+"""Turns of the loop that a request over HTTP passes before its answer."""
+
 
 async def in_slices(items: Iterable[T], slice_s: float = SLICE_S) -> AsyncIterator[T]:
     """Yield items, and wait for a later turn of the loop when the work between has taken a slice.
@@ -42,6 +45,15 @@ async def in_slices(items: Iterable[T], slice_s: float = SLICE_S) -> AsyncIterat
 def in_next_slice(act: Callable[[], None]) -> None:
     """Call a function in a later turn of the running loop, whose slice it may take; never waits."""
     _queue().append(act)
+
+
+async def let_others_pass() -> None:
+    """Wait for as many turns as a request passes, so that those under way are answered before long work goes on.
+
+    A request then meets one long turn at most, where what is done for another consists of several.
+    """
+    for _ in range(TURNS):
+        await asyncio.sleep(0)
 
 
 async def _next_slice() -> None:

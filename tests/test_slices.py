@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from itertools import pairwise
 
-from pctx_jupyter.slices import in_slices
+from pctx_jupyter.slices import TURNS, in_slices, let_others_pass
 
 
 async def test_others_are_served_between_two_slices_and_every_item_comes_once() -> None:
@@ -66,3 +66,19 @@ async def test_short_work_takes_no_turn_of_its_own() -> None:
     other = asyncio.create_task(asyncio.sleep(0))
     assert [other.done() async for _ in in_slices(range(3), slice_s=60)] == [False, False, False]
     await other
+
+
+async def test_a_request_that_is_under_way_ends_before_long_work_goes_on() -> None:
+    order: list[str] = []
+
+    async def request() -> None:
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
+        order.append("request")
+
+    other = asyncio.create_task(request())
+    await asyncio.sleep(0)
+    await let_others_pass()
+    order.append("work")
+    await other
+    assert order == ["request", "work"]

@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeVar
 from msgspec import Raw
 
 from .. import errors, processes, visible
-from ..slices import in_slices
+from ..slices import in_slices, let_others_pass
 from . import attached
 from . import jsonrpc as rpc
 from .peer import OURS, Dialect, Peer, Withdrawn
@@ -301,6 +301,8 @@ class Channel:
         outcome: Raw | errors.PctxError
         is_sound = False
         try:
+            if request.params is not None and memoryview(request.params).nbytes >= LARGE_BYTES:
+                await let_others_pass()  # after the turn in which it was read, and before it is read for its fields
             result = await self._result(request)
             outcome = result.payload if isinstance(result, rpc.Sound) else result
             is_sound = outcome is not result or await is_known_sound(outcome, rpc.MOST_DEPTH - 1)

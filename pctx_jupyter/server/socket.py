@@ -40,8 +40,9 @@ FRAME_COST = 1_000
 LONG_S = 0.02
 """Seconds of processor time from which the reading of a message is long."""
 
-REST = 16
-"""After a message whose reading is long, a client's next one waits so many times as long: the others are served."""
+REST = 40
+"""After a message whose reading is long, a client's next one waits so many times as long: of the others' requests, one
+in a hundred meets such a reading at most."""
 
 MOST_REST_S = 5.0
 """Seconds that it waits at most: its pings wait as well, and without an answer it takes the server for dead."""

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from ..rpc.pipe import BURST
 
-TURN_S = 0.004
+TURN_S = 0.003
 """Seconds of processor time that messages may take in a turn: a request passes about six turns before its answer."""
 
 
