@@ -15,12 +15,12 @@ from typing import Any
 from jupyter_core.paths import jupyter_config_dir
 from traitlets import Bool, Float, List, Unicode
 
-from .. import errors, processes, visible
+from .. import errors, files, processes, visible
 from ..nearest import did_you_mean
 from ..rpc.jsonrpc import Json
 from ..session.upstreams import approve_command
 from ..settings import usual_places
-from ..upstream import config, files, store
+from ..upstream import config, store
 from ..upstream.allowed import FILE as ALLOWED_FILE
 from ..upstream.allowed import Allowed
 from ..upstream.fingerprints import FILE as TOOLS_FILE

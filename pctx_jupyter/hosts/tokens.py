@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import hmac
-import os
 import secrets
-import tempfile
-from contextlib import suppress
 from pathlib import Path
 
+from .. import files
 from ..errors import CannotWrite
 from ..processes import shortage
 from ..settings import Settings
@@ -35,7 +33,7 @@ def token_file(settings: Settings) -> Path:
 def read_token(file: Path) -> str | None:
     """Read the token; None: there is none, or it is too short."""
     try:
-        token = file.read_text(encoding="utf-8").strip()
+        token = (files.read(str(file)) or b"").decode().strip()
     except (OSError, UnicodeDecodeError):
         return None
     return token if len(token) >= SHORTEST else None
@@ -49,16 +47,7 @@ def mint_token(file: Path) -> str:
     """
     token = secrets.token_urlsafe(32)
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=file.parent)  # only its owner may read it
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as written:
-                written.write(f"{token}\n")
-            Path(name).replace(file)
-        except OSError:
-            with suppress(OSError):
-                Path(name).unlink()
-            raise
+        files.write(str(file), f"{token}\n".encode())
     except OSError as error:
         raise CannotWrite(f"Cannot write {file}: {shortage(error)}") from None
     return token

@@ -15,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .. import errors, processes
+from .. import errors, files, processes
 from ..rpc.jsonrpc import Json
 from ..session.observations import Observations
 from ..session.remembered import Permission
@@ -25,7 +25,7 @@ from ..session.watch import Change
 from ..settings import Places, Settings
 from ..tools import names
 from ..tools.catalog import AskedBy, Catalog, Tool
-from . import config, files, store
+from . import config, store
 from .allowed import FILE as ALLOWED_FILE
 from .allowed import Allowed
 from .fingerprints import FILE as TOOLS_FILE

@@ -22,8 +22,7 @@ import filelock
 import msgspec
 from msgspec import Raw
 
-from .. import processes
-from . import files
+from .. import files, processes
 
 log = logging.getLogger(__name__)
 

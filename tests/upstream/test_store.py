@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pctx_jupyter import files
 from pctx_jupyter.upstream import config, store
 from pctx_jupyter.upstream.allowed import Allowed
 from pctx_jupyter.upstream.config import ServerConfig
@@ -258,6 +259,32 @@ print(known.get("one"), known.trouble)
     assert [one.name for one in tmp_path.iterdir() if one.name.startswith(".numbers")] == []
 
 
+WRITER = """
+import os, sys, time
+from pctx_jupyter import files
+
+def stay(file):
+    print("written", flush=True)
+    time.sleep(600)
+
+os.fsync = stay
+files.write(sys.argv[1], b"{}")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a file that is open cannot be removed there")
+def test_what_a_killed_process_left_of_a_file_is_removed_and_never_what_another_one_writes(tmp_path: Path) -> None:
+    path = tmp_path / "numbers.json"
+    (tmp_path / ".numbers.json.swp").touch()  # an editor's
+    with subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None and writer.stdout.readline() == "written\n"
+        numbers(path).change("one", append(1))
+        assert [one.suffix for one in tmp_path.glob(".numbers.json.*.*")] == [files.UNFINISHED]
+        writer.kill()
+    numbers(path).change("one", append(2))
+    assert sorted(one.name for one in tmp_path.iterdir()) == [".numbers.json.swp", path.name, f"{path.name}.lock"]
+
+
 HOLDER = """
 import sys, time
 from pctx_jupyter.upstream import store
@@ -285,7 +312,7 @@ def test_two_processes_that_add_servers_to_one_file_at_once_add_all_of_them(tmp_
     both(
         tmp_path,
         """
-from pctx_jupyter.upstream import files
+from pctx_jupyter import files
 data = str(Path(path).parent / "data")
 for n in range(NUMBERS):
     with store.locked_edit(path, data):
