@@ -56,7 +56,6 @@ class HostFleet:
         self._scheduler = Scheduler(
             0, kept=KEPT, most_held=settings.max_waiting_programs, clock=asyncio.get_running_loop().time
         )
-        self._changed = asyncio.Event()
         self._starters: list[asyncio.Task[None]] = []
         self._trouble: str | None = None
         """What is wrong with what starts hosts."""
@@ -140,10 +139,9 @@ class HostFleet:
             )
         seat = Seat(self._scheduler, job.session, is_interactive=job.is_interactive)
         try:
-            await self._take(seat)
+            host = await self._take(seat)
             job.hold.begin(seat)
             for is_last in (False, True):
-                host = await self._choose()
                 if host is None:
                     break
                 try:
@@ -152,6 +150,8 @@ class HostFleet:
                     log.info("sandbox hosts = lost execution %s: %s", job.execution_id, lost.why)
                     if is_last or lost.calls or lost.events:
                         raise _failure(lost) from None
+                seat.give_up()  # its place has gone with its host, and the others may have no free one
+                host = await self._take(seat, is_lost=True)
         finally:
             seat.end()
         assert self._here is not None, "without a host, it would have been refused"
@@ -185,52 +185,50 @@ class HostFleet:
             places = self._settings.max_running
         own = self._settings.max_running_per_session or max(2, (places + 1) // 2)
         self._scheduler.resize(places, own if places else None)
-        changed, self._changed = self._changed, asyncio.Event()
-        changed.set()
 
-    async def _take(self, seat: Seat) -> None:
-        """Wait for a place.
-
-        Raises:
-            Busy, SandboxUnavailable: None came in time.
-        """
-        try:
-            async with asyncio.timeout(self._settings.max_queue_s):
-                await seat.take()
-        except TimeoutError:
-            raise self._refusal(seat) from None
-
-    def _refusal(self, seat: Seat) -> errors.PctxError:
-        waited_s = self._settings.max_queue_s
-        if not self._hosts and self._here is None:
-            why = f" ({self._trouble})" if self._trouble else ""
-            return errors.SandboxUnavailable(
-                f"Cannot start execution: no sandbox host has connected within {waited_s:g} s{why}; {START}"
-            )
-        return seat.refusal(waited_s, f"on {len(self._hosts)} sandbox hosts", ", or start more hosts")
-
-    async def _choose(self) -> RemoteHost | None:
-        """Return the host with the largest share of free places; None: the program runs on this machine.
+    async def _take(self, seat: Seat, *, is_lost: bool = False) -> RemoteHost | None:
+        """Wait for a place, and return the host where it is; None: it is on this machine.
 
         A program that has its place may find that its host has gone in that moment. Then it waits for another one.
 
+        Args:
+            seat: The program's.
+            is_lost: Whether it had a host and lost it.
+
         Raises:
-            SandboxUnavailable: None came in time.
+            Busy, SandboxUnavailable: No place came in time.
         """
         try:
             async with asyncio.timeout(self._settings.max_queue_s):
                 while True:
-                    while not self._hosts:
-                        if self._here is not None:
-                            return None
-                        await self._changed.wait()
-                    host = min(self._hosts, key=lambda host: host.running / host.capacity)
-                    if host.may_run():
+                    await seat.take()
+                    if (host := self._choose()) is not None or self._here is not None:
                         return host
+                    is_lost = True
+                    seat.give_up()
         except TimeoutError:
-            raise errors.SandboxUnavailable(
+            raise self._refusal(seat, is_lost=is_lost) from None
+
+    def _choose(self) -> RemoteHost | None:
+        """Return the host with the largest share of free places; None: there is no host."""
+        while self._hosts:
+            host = min(self._hosts, key=lambda host: host.busy / host.capacity)
+            if host.may_run():
+                return host
+        return None
+
+    def _refusal(self, seat: Seat, *, is_lost: bool) -> errors.PctxError:
+        waited_s = self._settings.max_queue_s
+        if self._hosts or self._here is not None:
+            return seat.refusal(waited_s, f"on {len(self._hosts)} sandbox hosts", ", or start more hosts")
+        if is_lost:
+            return errors.SandboxUnavailable(
                 f"Cannot start execution: its sandbox host was lost, and no other has connected; {START}"
-            ) from None
+            )
+        why = f" ({self._trouble})" if self._trouble else ""
+        return errors.SandboxUnavailable(
+            f"Cannot start execution: no sandbox host has connected within {waited_s:g} s{why}; {START}"
+        )
 
 
 def _number(status: dict[str, rpc.Json], name: str) -> int:

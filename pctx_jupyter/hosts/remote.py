@@ -32,6 +32,9 @@ log = logging.getLogger(__name__)
 HELLO_S = 10.0
 """Seconds in which a host has to say what it is; then it is disconnected."""
 
+TOKEN_S = 10.0
+"""Seconds between two looks at whether the token of a host is still valid; each program looks as well."""
+
 SLACK_S = 3.0
 """Seconds beyond a program's own time limit after which the engine stops waiting for its host, which counts first."""
 
@@ -134,8 +137,8 @@ class RemoteHost:
             max_bytes=messages.frame_bytes(settings),
             room=self._room,
         )
-        deadline = self._loop.call_later(HELLO_S, self._expect_hello)
-        self.channel.on_close(deadline.cancel)
+        self._timer = self._loop.call_later(HELLO_S, self._expect_hello)
+        self.channel.on_close(lambda: self._timer.cancel())
         self.channel.on_close(self._leave)
 
     @property
@@ -152,6 +155,11 @@ class RemoteHost:
     def running(self) -> int:
         """Programs that it was given and that have not ended, those that wait for a person among them."""
         return len(self._runs)
+
+    @property
+    def busy(self) -> int:
+        """Programs that have a place here: a program that waits for a person gives its place to another one."""
+        return sum(not run.job.hold.is_without_place for run in self._runs.values())
 
     def may_run(self) -> bool:
         """Whether it may run another program; it is disconnected if its token is not valid any more."""
@@ -434,6 +442,12 @@ class RemoteHost:
     def _expect_hello(self) -> None:
         if self.hello is None:
             self._break(f"it did not say what it is within {HELLO_S:g} s")
+        else:
+            self._look_at_token()
+
+    def _look_at_token(self) -> None:
+        if self.may_run():
+            self._timer = self._loop.call_later(TOKEN_S, self._look_at_token)
 
     def _break(self, why: str) -> None:
         """Disconnect a host that breaks the protocol."""

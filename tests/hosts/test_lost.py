@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 import pytest
 from msgspec import Raw
 
+from pctx_jupyter.hosts import remote
 from pctx_jupyter.hosts.fleet import HostFleet, open_fleet
 from pctx_jupyter.hosts.host import HostEnd
 from pctx_jupyter.hosts.messages import HELLO, WIRE, Hello
@@ -18,7 +19,7 @@ from pctx_jupyter.rpc.channel import Channel
 from pctx_jupyter.session.execution import Job, ProgramStopped, ServeCall
 from pctx_jupyter.settings import Settings
 from tests.fakes import SOON
-from tests.sandbox.programs import job
+from tests.sandbox.programs import job, until
 
 ALL = 1_000
 
@@ -29,6 +30,11 @@ class Story:
 
     acts: tuple[str, ...]
     times: int = 0
+    under_way: int = 0
+    most: int = 0
+    """Programs that a host of this story ran at the same time, at most."""
+    goes_on: asyncio.Event = field(default_factory=asyncio.Event)
+    """What the act "wait" waits for."""
     seen: list[tuple[str, int]] = field(default_factory=list)
     """Its calls and events, each with the number of the time."""
     is_over: bool = False
@@ -36,8 +42,18 @@ class Story:
     async def run(self, given: Job, serve: ServeCall, emit: Emit) -> Raw:
         self.times += 1
         now = self.times
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        try:
+            return await self._act(now, serve, emit)
+        finally:
+            self.under_way -= 1
+
+    async def _act(self, now: int, serve: ServeCall, emit: Emit) -> Raw:
         for act in self.acts:
             match act:
+                case "wait":
+                    await self.goes_on.wait()
                 case "call":
                     await serve("Test.echo", Raw(b"%d" % now))
                 case "print":
@@ -62,9 +78,9 @@ class Story:
 
 
 async def connect(
-    fleet: HostFleet, story: Story, passes: int = ALL, is_valid: Callable[[], bool] = lambda: True
-) -> None:
-    """Connect a host that is lost after so many messages that follow its hello, either way."""
+    fleet: HostFleet, story: Story, passes: int = ALL, is_valid: Callable[[], bool] = lambda: True, capacity: int = 1
+) -> Channel:
+    """Connect a host that is lost after so many messages that follow its hello, either way; returns its end."""
     loop, end, left = asyncio.get_running_loop(), HostEnd(), ALL
     end.accept(story.run)
 
@@ -86,8 +102,9 @@ async def connect(
         max_bytes=1 << 20,
     )
     end.join(ends["host"])
-    await ends["host"].call(HELLO, Hello("1", WIRE, 2, 1))
+    await ends["host"].call(HELLO, Hello("1", WIRE, 2, capacity))
     left = passes
+    return ends["engine"]
 
 
 @pytest.mark.parametrize("acts", [(), ("call",), ("print", "call"), ("call", "call", "print", "keep"), ("keep",)])
@@ -117,6 +134,21 @@ async def test_a_program_is_run_again_if_and_only_if_nothing_of_it_was_served_or
     assert passes > len(acts) + 1
 
 
+async def test_programs_of_a_lost_host_wait_until_another_one_has_a_free_place() -> None:
+    lost, other = Story(("wait",)), Story(("wait",))
+    async with open_fleet(Settings(sandboxes="hosts", max_queue_s=SOON), is_reachable=True) as fleet:
+        jobs = [replace(job("1"), session=str(n), is_interactive=True) for n in range(4)]
+        ends = [await connect(fleet, story, capacity=2) for story in (lost, other)]
+        runs = [asyncio.ensure_future(fleet.run(one, lost.serve, lost.emit)) for one in jobs]
+        await until(lambda: (lost.under_way, other.under_way) == (2, 2))
+        ends[0].close()
+        await until(lambda: fleet.status()["waiting"] == 2)
+        assert (other.under_way, fleet.status()["running"]) == (2, 2)
+        other.goes_on.set()
+        await asyncio.wait_for(asyncio.gather(*runs), SOON)
+        assert (other.times, other.most) == (4, 2)
+
+
 async def test_hosts_whose_token_was_replaced_are_passed_over_before_a_program_is_given_to_one() -> None:
     story = Story(("call",))
     async with open_fleet(Settings(sandboxes="hosts", max_queue_s=SOON), is_reachable=True) as fleet:
@@ -125,3 +157,13 @@ async def test_hosts_whose_token_was_replaced_are_passed_over_before_a_program_i
         await connect(fleet, story)
         await fleet.run(job("1"), story.serve, story.emit)
         assert (len(fleet.hosts), story.times) == (1, 1)
+
+
+async def test_an_idle_host_whose_token_was_replaced_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HELLO_S", "TOKEN_S"):
+        monkeypatch.setattr(remote, name, 0.01)
+    tokens = [True, True, False]
+    async with open_fleet(Settings(sandboxes="hosts"), is_reachable=True) as fleet:
+        await connect(fleet, Story(()), is_valid=lambda: tokens.pop(0))
+        assert len(fleet.hosts) == 1
+        await until(lambda: not fleet.status()["hosts"])
