@@ -8,6 +8,7 @@ A sound has the type `audio`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,8 +84,9 @@ def ended(
     """
     payload, value, images = result.value, None, _Images()
     if memoryview(payload).nbytes <= excerpt.MOST_DECODED:
-        value = nonfinite.decode(payload)
-        if b'"image"' in bytes(payload) or b'"audio"' in bytes(payload):
+        with suppress(msgspec.DecodeError):  # a number that Python does not read: the text is all there is
+            value = nonfinite.decode(payload)
+        if value is not None and (b'"image"' in bytes(payload) or b'"audio"' in bytes(payload)):
             without = images.taken_out(value, DEEPEST_IMAGE)
             if images.there_are:
                 value, payload = without, nonfinite.encode(without)

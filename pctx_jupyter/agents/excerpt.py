@@ -48,7 +48,7 @@ def of_value(payload: Raw, value: Any, most: int) -> str:
 
     Args:
         payload: Its JSON.
-        value: The same, decoded; None where the payload has more than `MOST_DECODED` bytes.
+        value: The same, decoded; None where the payload has more than `MOST_DECODED` bytes, or Python cannot read it.
         most: Characters.
     """
     size = memoryview(payload).nbytes
@@ -59,7 +59,7 @@ def of_value(payload: Raw, value: Any, most: int) -> str:
     rest = REST if most >= ROOM_FOR_REST else ""
     note = f"\n{Heading.SHORTENED}this is an excerpt of {_size(size)} of JSON. {ADVICE}{rest}"
     room = max(most - len(note), 100)
-    if size > MOST_DECODED:
+    if value is None:
         return headings.in_one_line(nonfinite.beginning(payload, room).decode(errors="ignore")) + note
     if isinstance(value, dict) and (long := _long_texts(value)):
         return _with_texts_apart(value, long, room) + note

@@ -236,11 +236,13 @@ def from_json(raw: Raw | bytes) -> Any:
     """Read JSON: dicts, lists, text, numbers (NaN and the infinities too), booleans and None.
 
     Raises:
-        ParseError: It is not JSON.
+        ParseError: It is not JSON, or holds a number that Python does not read.
     """
     with _collector_paused():
         try:
             return nonfinite.decode(raw)
+        except msgspec.ValidationError as error:
+            raise errors.ParseError(f"Cannot read the value: {error}; make such numbers texts") from None
         except msgspec.DecodeError as error:
             raise errors.ParseError(f"Cannot read the value: {error}") from error
 

@@ -337,6 +337,14 @@ async def test_images_are_taken_out_of_a_value() -> None:
     assert [(image.mime_type, image.data) for image in answer.images] == [("image/png", PIXEL["data"])]
 
 
+@pytest.mark.parametrize("digits", [5_000, 50_000])
+async def test_a_number_that_python_does_not_read_is_shown_as_text(digits: int) -> None:
+    value = b"[" + b"7" * digits + b"]"
+    answer = await Client(agents(lambda *_: Raw(value))).call("execute", code="")
+    assert answer.text.startswith("[7777") and not answer.is_error
+    assert (answer.text == value.decode()) == (digits == 5_000)
+
+
 async def test_sounds_are_taken_out_of_a_value_as_sounds() -> None:
     sound = {"type": "audio", "mimeType": "audio/wav", "data": "UklGRg=="}
     answer = await Client(agents(lambda *_: {"a": 1, "$content": [sound, PIXEL]})).call("execute", code="")

@@ -120,6 +120,7 @@ def test_error_as_a_value_has_no_path_of_the_host() -> None:
         ("let d = 1; for (let i = 0; i < 501; i++) d = [d]; d", "value is nested deeper than 500 levels"),
         ("let d = {}; for (let i = 0; i < 1e5; i++) d = { d, 'a]]': ']]]' }; d", "value is nested deeper than 500 levels"),
         ("let d = 1n; for (let i = 0; i < 1e5; i++) d = [d]; d", "value is nested deeper than 500 levels"),
+        ("[0, { a: -(10n ** 4299n) }]", "value[1].a is an integer of more than 4299 digits: make it a text with String(…)"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_written_is_named_by_its_path(code: str, message: str) -> None:

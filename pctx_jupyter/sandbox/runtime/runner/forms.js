@@ -8,7 +8,7 @@
  * | NaN, Infinity                           | themselves, in a marked payload (`numbers.js`); in what is     |
  * |                                         | displayed for front ends: null                                 |
  * | -0                                      | 0                                                              |
- * | BigInt                                  | a number, all its digits                                       |
+ * | BigInt                                  | a number, all its digits; an error beyond 4,299 digits         |
  * | Date                                    | ISO text; null when invalid                                    |
  * | Map                                     | object when all keys are strings and numbers (and stay         |
  * |                                         | distinct as text), else an array of [key, value]               |
@@ -69,6 +69,8 @@ import { describe, headline } from "./errors.js";
 
 /** Elements of an iterator that become a list. */
 const MAX_ELEMENTS = 1_000_000;
+/** Digits of an integer, with its sign: those who read it in Python take no more. */
+const MAX_DIGITS = 4_300;
 /** Prototypes above an object that are searched for its kind: those of a Proxy may never end. */
 const MAX_PROTOTYPES = 100;
 
@@ -201,7 +203,13 @@ function numbers(array) {
   return list;
 }
 
-teach(BigInt.prototype, "BigInt", (self) => rawJSON(bigIntText(bigIntValue(self))));
+teach(BigInt.prototype, "BigInt", (self) => {
+  const digits = bigIntText(bigIntValue(self));
+  if (digits.length > MAX_DIGITS) {
+    refuse(self, "is an integer of more than " + (MAX_DIGITS - 1) + " digits: make it a text with String(\u2026)");
+  }
+  return rawJSON(digits);
+});
 // Only objects of these classes have it called, never numbers and texts themselves.
 teach(Number.prototype, "Number", numberValue);
 teach(String.prototype, "String", stringValue);
