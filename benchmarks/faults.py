@@ -2,7 +2,8 @@
 
 ``python -m benchmarks.faults [ROUNDS] [SEED]`` prints one table; ROUNDS are those for each part and signal. A round
 sends eight programs through three doors: a client's WebSocket, an agent's, and MCP over HTTP. They call the client's
-tool, a notebook's tool and an upstream server's tool. After a random wait, a part gets SIGKILL or SIGSTOP.
+tool, a notebook's tool and an upstream server's tool. After a random wait, a part gets SIGKILL or SIGSTOP. Where
+that part is a sandbox host, two hosts run all programs.
 
 Each request must end once, with its own value or with an error, and new programs must run afterwards. When the server
 has ended, none of its processes and sockets may be left.
@@ -32,11 +33,12 @@ import psutil
 
 from pctx_jupyter import errors
 from pctx_jupyter.client import PctxClient
+from pctx_jupyter.hosts.tokens import FILE, TOKEN_VARIABLE, mint_token, read_token
 from tests.kernel.real_kernel import attached
 from tests.server.process import ServerProcess
 from tests.upstream.conftest import peer
 
-PARTS = ("sandbox", "launcher", "checker", "kernel", "server", "upstream", "client")
+PARTS = ("sandbox", "launcher", "checker", "kernel", "server", "upstream", "client", "host")
 SIGNALS = (signal.SIGKILL, signal.SIGSTOP)
 
 LIMIT_S = 60.0
@@ -49,6 +51,8 @@ STOPPED_S = 15.0
 """Seconds for which a server is stopped: a client's pings notice it after 10."""
 LEFT_S = 2.0
 """Seconds after the server's end at which its processes and sockets are counted."""
+HOSTS = 2
+"""Sandbox hosts of a server whose part is a host; they run all of its programs."""
 STRIKE_S = (0.05, 0.6)
 """Seconds from the requests to the signal, at least and at most."""
 
@@ -58,6 +62,12 @@ c.Pctx.trust_folder = True
 c.Pctx.timeout_s = 8.0
 c.Pctx.max_call_s = 4.0
 """
+
+ON_HOSTS = """
+c.Pctx.sandboxes = "hosts"
+c.Pctx.ping_s = 2.0
+"""
+"""More of it for a server with hosts. Pings, because a host that is stopped ends its programs when they do."""
 
 NOTEBOOK = """
 %load_ext pctx_jupyter
@@ -164,6 +174,7 @@ class Stage:
         self.folder, self.server = folder, server
         self.seen: set[psutil.Process] = set()
         """Every process of the server that was ever seen."""
+        self.hosts: list[subprocess.Popen[bytes]] = []
         self._number = 0
 
     async def open(self) -> None:
@@ -188,6 +199,26 @@ class Stage:
             with suppress(errors.PctxError):
                 await one.disconnect()
 
+    async def open_hosts(self) -> None:
+        """Start as many sandbox hosts as are missing, and wait until the server has all of them."""
+        file = self.folder / "data" / "pctx" / FILE
+        token = read_token(file) or mint_token(file)
+        command = [sys.executable, "-m", "pctx_jupyter", "sandbox-host", "--url", self.server.url, "--sandboxes", "4"]
+        self.hosts = [host for host in self.hosts if host.poll() is None]
+        while len(self.hosts) < HOSTS:
+            environment = os.environ | {TOKEN_VARIABLE: token}
+            self.hosts.append(subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL))
+        async with asyncio.timeout(LIMIT_S):
+            while (
+                len((await asyncio.to_thread(self.server.ask, "GET", "pctx/api/status"))["sandbox"]["hosts"]) != HOSTS
+            ):
+                await asyncio.sleep(0.1)
+
+    def close_hosts(self) -> None:
+        for host in self.hosts:
+            host.terminate()
+            host.wait(LIMIT_S)
+
     async def open_notebook(self) -> None:
         """Have a notebook, with a kernel that offers its tool."""
         notebook, self.kernel = await asyncio.to_thread(self.server.open_notebook, "sales.ipynb")
@@ -204,11 +235,12 @@ class Stage:
         await self.open_notebook()
 
     def processes(self) -> list[psutil.Process]:
-        with suppress(psutil.NoSuchProcess):
-            found = psutil.Process(self.server.process.pid).children(recursive=True)
-            self.seen.update(found)
-            return found
-        return []
+        found: list[psutil.Process] = []
+        for pid in (self.server.process.pid, *(host.pid for host in self.hosts)):
+            with suppress(psutil.NoSuchProcess):
+                found += psutil.Process(pid).children(recursive=True)
+        self.seen.update(found)
+        return found
 
     def find(self, part: str) -> list[psutil.Process]:
         """The processes that are this part."""
@@ -217,6 +249,9 @@ class Stage:
             return [psutil.Process(self.server.process.pid)]
         if part == "kernel":
             return [self.kernel]
+        if part == "host":
+            self.processes()
+            return [psutil.Process(host.pid) for host in self.hosts]
         found = []
         for process in self.processes():
             with suppress(psutil.NoSuchProcess):
@@ -284,22 +319,29 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage() -> AsyncIterator[Stage]:
-    """Start a server and all that takes part; end them on the way out."""
+async def stage(*, has_hosts: bool) -> AsyncIterator[Stage]:
+    """Start a server and all that takes part; end them on the way out.
+
+    Args:
+        has_hosts: Whether its programs run on sandbox hosts.
+    """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for inner in ("config", "tmp"):
             (folder / inner).mkdir()
-        (folder / "config" / "jupyter_server_config.py").write_text(CONFIGURATION)
+        (folder / "config" / "jupyter_server_config.py").write_text(CONFIGURATION + ON_HOSTS * has_hosts)
         (folder / "pctx.json").write_text(json.dumps({"servers": [peer()]}))
         temporary, os.environ["TMPDIR"] = os.environ.get("TMPDIR"), str(folder / "tmp")
         try:
             found = Stage(folder, await asyncio.to_thread(ServerProcess, folder))
             try:
+                if has_hosts:
+                    await found.open_hosts()
                 await found.open()
                 yield found
                 await found.close()
             finally:
+                found.close_hosts()
                 try:
                     await asyncio.to_thread(found.server.stop)
                 except subprocess.TimeoutExpired:
@@ -363,6 +405,8 @@ async def round_(world: Stage, part: str, number: signal.Signals, chance: random
             process.kill() if part in ("kernel", "client") else process.resume()
     if part == "kernel":
         await world.open_notebook_again()
+    if part == "host":
+        await world.open_hosts()
     if part == "server" and number == signal.SIGKILL:
         await world.open_notebook()
 
@@ -399,7 +443,7 @@ async def measure(parts: list[tuple[str, signal.Signals]], rounds: int, seed: in
     """Run all rounds; returns a tally for each part and signal."""
     chance = random.Random(seed)
     tallies: dict[str, Tally] = {}
-    async with stage() as world:
+    async with stage(has_hosts=any(part == "host" for part, _ in parts)) as world:
         for part, number in parts:
             tally = tallies[f"{part}, {number.name}"] = Tally()
             for _ in range(rounds):
