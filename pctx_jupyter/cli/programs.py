@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import sys
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from traitlets import Bool, Float, List, Unicode
 from .. import errors, processes
 from ..program.cell import index, units
 from ..program.diagnostics import code_frame
+from ..rpc import jsonrpc as rpc
 from ..rpc import nonfinite, wire
 from ..tools.names import check_input_name
 from . import homes, terminal
@@ -318,12 +320,29 @@ def _constant(text: str) -> tuple[str, Raw]:
     check_input_name(name)
     value = _read(value[1:]) if value.startswith("@") else value
     try:
-        return name, nonfinite.encode(json.loads(value))
-    except ValueError:
-        raise Stop(
-            Exit.USAGE,
-            f"Cannot pass in {name}: {value[:60]!r} is not JSON; a text needs quotes of its own: '\"text\"'",
-        ) from None
+        return name, rpc.check_value(nonfinite.encode(json.loads(value, parse_float=_float, parse_int=_int)))
+    except json.JSONDecodeError:
+        why = f"{value[:60]!r} is not JSON; a text needs quotes of its own: '\"text\"'"
+    except (RecursionError, errors.NotJson):
+        why = rpc.TOO_DEEP
+    except UnicodeEncodeError:
+        why = "a text in it holds half a character (a lone surrogate)"
+    except OverflowError as error:
+        why = f"no number of JavaScript is as large as {error}; pass it as a text, in quotes"
+    raise Stop(Exit.USAGE, f"Cannot pass in {name}: {why}")
+
+
+def _float(text: str) -> float:
+    """A number with a point or an exponent; raises OverflowError."""
+    if math.isinf(number := float(text)):
+        raise OverflowError(text[:60])
+    return number
+
+
+def _int(text: str) -> int:
+    """A whole number, with all its digits; raises OverflowError."""
+    _float(text)
+    return int(text)
 
 
 def _shown(value: Raw) -> str:

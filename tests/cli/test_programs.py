@@ -7,6 +7,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -14,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from pctx_jupyter.cli import terminal
+from pctx_jupyter.cli.command import Stop
+from pctx_jupyter.cli.programs import _constant
 from pctx_jupyter.client import PctxClient
 from pctx_jupyter.rpc.environment import TOKEN, TOKEN_HEADER
 from pctx_jupyter.rpc.jsonrpc import Json
@@ -126,6 +129,28 @@ def test_a_wrong_command_line_ends_with_2_and_says_why(pctx: Pctx, arguments: li
     done = pctx(*arguments, stdin="1")
     assert done.returncode == 2 and said in done.stderr and done.stdout == ""
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ("[" * 501 + "]" * 501, "nested deeper than 500 levels"),
+        ("[" * 100_000 + "]" * 100_000, "nested deeper than 500 levels"),
+        ("1" * 10_000, "no number of JavaScript is as large as 1111"),
+        ("[-1e400]", "no number of JavaScript is as large as -1e400"),
+        ('{"\\ud800": 1}', "half a character"),
+        ("", "'' is not JSON"),
+    ],
+)
+def test_a_constant_that_no_program_can_have_is_refused_with_the_reason(value: str, why: str) -> None:
+    with pytest.raises(Stop, match=f"Cannot pass in n: .*{re.escape(why)}"):
+        _constant(f"n={value}")
+
+
+def test_every_other_constant_is_passed_as_it_is_written() -> None:
+    deep = "[" * 500 + "]" * 500
+    for value in (deep, '{"__proto__":1,"":2}', str(2**53 + 1), "1" * 300, "-0.0"):
+        assert bytes(_constant(f"n={value}")[1]).decode() == value
 
 
 def test_without_a_usable_deno_it_ends_with_3(pctx: Pctx) -> None:
