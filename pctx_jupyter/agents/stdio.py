@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Self
 
 import anyio
 import httpx2
@@ -20,13 +21,16 @@ from mcp.client.session import ClientRequestContext, ElicitationFnT
 from mcp.client.streamable_http import streamable_http_client
 from mcp.server.stdio import stdio_server
 from mcp.shared.exceptions import MCPError
-from pydantic import TypeAdapter
+from mcp.shared.message import SessionMessage
+from pydantic import TypeAdapter, ValidationError
 
+from .. import errors
 from .._version import __version__
 from . import asking
 from .changes import AnnouncingServer, Context
 from .door import Door
 from .functions import INSTRUCTIONS
+from .unreadable import refusal, unread
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +73,59 @@ async def bridge_stdio(url: str, token: str) -> None:
 
 async def _serve(server: AnnouncingServer) -> None:
     async with stdio_server() as (incoming, outgoing):
-        await server.run(incoming, outgoing, server.create_initialization_options())
+        readable = _Readable(incoming.receive, incoming.aclose, outgoing.send)
+        await server.run(readable, outgoing, server.create_initialization_options())
+
+
+class _Readable:
+    """The messages of a client that the SDK can read. It drops the others, so they are answered here.
+
+    Args:
+        receive: Waits for what the client sends: a message, or an error in the place of one that cannot be read.
+        close: Ends that.
+        send: Sends a message to the client.
+    """
+
+    def __init__(
+        self,
+        receive: Callable[[], Awaitable[SessionMessage | Exception]],
+        close: Callable[[], Awaitable[None]],
+        send: Callable[[SessionMessage], Awaitable[None]],
+    ) -> None:
+        self._receive, self._close, self._send = receive, close, send
+
+    async def receive(self) -> SessionMessage | Exception:
+        while isinstance(item := await self._receive(), ValidationError):
+            if (refused := _refusal(item)) is not None:
+                await self._send(SessionMessage(t.JSONRPCError.model_validate_json(refused)))
+        return item
+
+    async def aclose(self) -> None:
+        await self._close()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> SessionMessage | Exception:
+        try:
+            return await self.receive()
+        except anyio.EndOfStream:
+            raise StopAsyncIteration from None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *raised: object) -> None:
+        await self.aclose()
+
+
+def _refusal(error: ValidationError) -> bytes | None:
+    """Return the answer to a line that is no message; None: it is empty."""
+    found = error.errors(include_url=False)[0]
+    line = found["input"]
+    if found["type"] != "json_invalid" or not isinstance(line, str):  # it is JSON; only a part of it is left
+        return refusal(None, errors.InvalidRequest("Cannot read message: neither a request nor an answer"))
+    return unread(line, found["msg"]) if line.strip() else None
 
 
 class _Bridge:

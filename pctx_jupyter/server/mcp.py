@@ -16,6 +16,7 @@ from tornado import web
 
 from .. import errors, foreign
 from ..agents.door import request_bytes
+from ..agents.unreadable import invalid, named
 from ..rpc import span_context
 from ..session.execution import OWNER_KEY
 from .asgi import Application, AsgiHandler, AsgiMessage
@@ -38,6 +39,33 @@ def _owned(application: Application, owner: str) -> Application:
         send: Callable[[AsgiMessage], Awaitable[None]],
     ) -> None:
         await application({**scope, OWNER_KEY: owner}, receive, send)
+
+    return serve
+
+
+def _named(application: Application, body: bytes) -> Application:
+    """The application, whose refusals of a request with this body name the request."""
+
+    async def serve(
+        scope: AsgiMessage,
+        receive: Callable[[], Awaitable[AsgiMessage]],
+        send: Callable[[AsgiMessage], Awaitable[None]],
+    ) -> None:
+        start: AsgiMessage | None = None
+
+        async def send_named(message: AsgiMessage) -> None:
+            nonlocal start
+            if message["type"] == "http.response.start" and message["status"] == HTTPStatus.BAD_REQUEST:
+                start = message
+                return
+            if start is not None:  # the SDK writes such a body at once
+                answer = named(message.get("body", b""), body)
+                others = [(name, value) for name, value in start["headers"] if name != b"content-length"]
+                await send({**start, "headers": others})
+                message, start = {**message, "body": answer}, None
+            await send(message)
+
+        await application(scope, receive, send_named)
 
     return serve
 
@@ -77,15 +105,24 @@ class McpHandler(AsgiHandler, PctxHandler):
         try:
             door = await self.settings[DOOR]()
             request = door.plain.reads(self.content) if self._may_be_plain() else None
+            if request is None and self.request.method == "POST" and (refused := invalid(self.content)) is not None:
+                self._refuse(refused)
+                return
             with span_context.entered(span_context.of_request(self.request.headers)):
                 if request is not None:
                     await self._answer_plainly(door.plain.answer(request))
                 else:
-                    await self.run_asgi(_owned(await door.endpoint(), self._owner()), self.content)
+                    application = _named(await door.endpoint(), self.content)
+                    await self.run_asgi(_owned(application, self._owner()), self.content)
         except errors.Forbidden as error:
             raise web.HTTPError(HTTPStatus.FORBIDDEN, error.message) from None
         except errors.PctxError as error:
             raise web.HTTPError(HTTPStatus.SERVICE_UNAVAILABLE, error.message) from None
+
+    def _refuse(self, refusal: bytes) -> None:
+        self.set_status(HTTPStatus.BAD_REQUEST)
+        self.set_header("Content-Type", "application/json")
+        self.finish(refusal)
 
     def _owner(self) -> str:
         """For whom this request is made: the token it has, or the user of a page."""

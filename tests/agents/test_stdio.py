@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -154,6 +155,32 @@ async def test_an_engine_of_its_own_asks_by_the_client_or_denies_at_once(era: st
     async with started(EMBEDDED, str(servers), mode=era) as client:
         said = text(await client.call_tool("execute", {"code": CODE}))
     assert "it was not sent" in said and "jupyter pctx start" in said and "open JupyterLab" not in said
+
+
+def test_a_line_that_the_sdk_does_not_read_is_answered_with_its_id() -> None:
+    asked = '{"jsonrpc": "2.0", "id": %d, "method": "tools/call", "params": {"name": "execute", "arguments": %s}}'
+    opening = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "a", "version": "1"}}
+    lines = [
+        json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": opening}),
+        asked % (2, '{"a": %s}' % ("[" * 5_000 + "]" * 5_000)),
+        asked % (3, '{"a": %s}' % ("[" * 400 + "]" * 400)),
+        asked % (4, '{"a": %s}' % ("1" * 10_000)),
+        asked % (5, '{"a": "\\ud800"}'),
+        "",
+        f"[{asked % (6, '{}')}]",
+    ]
+    process = subprocess.run(
+        [sys.executable, "-c", BRIDGE, "http://127.0.0.1:9/mcp", ""],
+        input="".join(f"{line}\n" for line in lines),
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        text=True,
+        timeout=LONG,
+        check=True,
+    )
+    answers = {answer["id"]: answer for answer in map(json.loads, process.stdout.splitlines())}
+    assert answers.keys() == {1, 2, 3, 4, 5, None}
+    assert "nested deeper than 500 levels" in answers[2]["error"]["message"]
 
 
 @pytest.mark.parametrize("era", ERAS)

@@ -296,6 +296,29 @@ async def test_what_is_no_request_is_refused_without_a_traceback(jp_fetch: Any) 
         assert b"Traceback" not in refusal.value.response.body, body
 
 
+UNREAD: list[tuple[str, str, int | None, str]] = [
+    ("7", '{"a": %s}' % ("[" * 5_000 + "]" * 5_000), 7, "nested deeper than 500 levels"),
+    ("7", '{"a": %s}' % ("1" * 10_000), 7, "Parse error"),
+    ("1.5", "{}", None, "its id must be a string or an integer"),
+    ("null", "{}", None, "its id must be a string or an integer"),
+    ("7", '{"a": %s}' % ("[" * 400 + "]" * 400), 7, "recursion limit"),  # the last one: of the older era alone
+]
+
+
+@pytest.mark.parametrize(("version", "unread"), [("2025-06-18", UNREAD), ("2026-07-28", UNREAD[:-1])])
+async def test_a_request_that_the_sdk_does_not_read_is_refused_by_its_id(
+    jp_fetch: Any, version: str, unread: list[tuple[str, str, int | None, str]]
+) -> None:
+    headers = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
+    for id, arguments, named, why in unread:
+        params = f'{{"name": "execute", "arguments": {arguments}}}'
+        body = f'{{"jsonrpc": "2.0", "id": {id}, "method": "tools/call", "params": {params}}}'
+        with pytest.raises(HTTPClientError) as refusal:
+            await jp_fetch("mcp", method="POST", body=body, headers={**headers, "MCP-Protocol-Version": version})
+        answer = json.loads(refusal.value.response.body)
+        assert (answer["id"], refusal.value.code) == (named, 400) and why in answer["error"]["message"]
+
+
 async def test_nothing_of_the_sdk_is_loaded_for_a_plain_client(jp_fetch: Any, running: RunningEngine) -> None:
     await plain(jp_fetch, "list_functions")
     door = (await running.get()).mcp()
