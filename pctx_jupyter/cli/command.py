@@ -174,7 +174,9 @@ class Command(JupyterApp):
 
 def run(work: Callable[[], None]) -> int:
     """Do the work of a command, and return its exit code; report what stops it on standard error."""
+    terminal.prepare_streams()
     try:
+        _check_folder()
         work()
         return Exit.OK
     except Stop as stop:
@@ -198,6 +200,15 @@ def run(work: Callable[[], None]) -> int:
             raise
         say(f"Cannot finish: {why}")
         return Exit.UNREACHABLE
+
+
+def _check_folder() -> None:
+    """Raise `Stop` if the current folder has been removed: configuration and servers are looked for from there."""
+    try:
+        Path.cwd()
+    except OSError as error:
+        why = processes.shortage(error, otherwise="")
+        raise Stop(Exit.USAGE, f"Cannot use the current folder: {why}; change to another one") from None
 
 
 def say(message: str) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from typing import TextIO
 
 import msgspec
@@ -12,6 +14,21 @@ import msgspec
 from ..visible import HIDING
 
 _COMMANDS = re.compile(f"[{HIDING}]")
+
+
+def prepare_streams() -> None:
+    """Make the standard streams take any text, whatever the locale is; replace those that are closed.
+
+    A file or a pipe gets UTF-8, as programs are read, unless ``PYTHONIOENCODING`` says otherwise. A terminal gets its
+    own encoding, with ``?`` in the place of what that has not.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 (open until the end)
+        elif mode == "w" and isinstance(stream, TextIOWrapper):
+            is_free = not (stream.isatty() or os.environ.get("PYTHONIOENCODING"))
+            stream.reconfigure(encoding="utf-8" if is_free else None, errors="replace")
 
 
 def harmless(text: str) -> str:

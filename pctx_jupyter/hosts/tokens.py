@@ -20,6 +20,9 @@ TOKEN_VARIABLE = "PCTX_HOST_TOKEN"
 SHORTEST = 16
 """Characters that a token must have at least: a shorter one could be guessed, and an empty file is none."""
 
+CURE = "move away what is there, or name another file in c.Pctx.host_token_file"
+"""What to do when the token cannot be written though nothing is short."""
+
 
 def token_file(settings: Settings) -> Path:
     """Return the path of the file with the token."""
@@ -49,7 +52,7 @@ def mint_token(file: Path) -> str:
     try:
         files.write(str(file), f"{token}\n".encode())
     except OSError as error:
-        raise CannotWrite(f"Cannot write {file}: {shortage(error)}") from None
+        raise CannotWrite(f"Cannot write {file}: {shortage(error, otherwise=CURE)}") from None
     return token
 
 

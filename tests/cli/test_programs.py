@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -129,6 +130,21 @@ def test_a_wrong_command_line_ends_with_2_and_says_why(pctx: Pctx, arguments: li
     done = pctx(*arguments, stdin="1")
     assert done.returncode == 2 and said in done.stderr and done.stdout == ""
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the shell is that of Unix")
+def test_closed_streams_and_a_locale_without_the_characters_stop_no_command(pctx: Pctx, tmp_path: Path) -> None:
+    def shell(prepared: str) -> Callable[..., list[str]]:
+        return lambda *words: ["/bin/sh", "-c", f'{prepared}; exec "$@"', "sh", *words]
+
+    (tmp_path / "a.ts").write_text("'é漢'", "utf-8")
+    ascii = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = pctx("run", "a.ts", "--no-check", wrap=shell("exec <&- 2>&-"), **ascii)
+    assert (done.stdout, done.returncode) == ('"é漢"\n', 0)
+    assert pctx("sandbox-token", wrap=shell("exec >&-")).returncode == 0
+    done = pctx("sandbox-token", wrap=shell("mkdir gone; cd gone; rmdir ../gone"))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "Cannot use the current folder: No such file or directory; change to another one\n"
 
 
 @pytest.mark.parametrize(
