@@ -16,9 +16,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import msgspec
 from jupyter_core.paths import jupyter_config_dir, jupyter_config_path, jupyter_data_dir, jupyter_path
+from msgspec import Raw
 
-from .. import errors, memory, processes, restrictions
+from .. import errors, files, memory, processes, restrictions
 from .._version import __version__
 from ..session.upstreams import withheld_in_words
 from ..settings import MIB, Settings, usual_places
@@ -104,6 +106,7 @@ class Doctor(Command):
             yield from _audit_log(settings)
             yield from _memory(settings)
         yield from _folders()
+        yield from _state_files(Path(usual_places(os.curdir).data))
         yield _server_extension()
         yield _lab_extension()
         yield from _kernels()
@@ -367,6 +370,19 @@ def _folders() -> Iterator[Finding]:
             )
         else:
             yield Finding(about, "ok", folder)
+
+
+def _state_files(folder: Path) -> Iterator[Finding]:
+    """Which files with what has to be remembered cannot be read."""
+    for path in sorted(folder.glob("*.json")):
+        try:
+            msgspec.json.decode(files.read(str(path), most=None) or b"{}", type=dict[str, Raw])
+            continue
+        except OSError as error:
+            why = processes.shortage(error, otherwise="")
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            why = "it is no JSON object"
+        yield Finding(f"Data file {path.name}", "note", f"{path}: {why}; it counts as empty", "move it away")
 
 
 def _unwritable(folder: Path) -> str:

@@ -72,6 +72,17 @@ def test_an_mcp_server_that_does_not_start_is_a_finding(pctx: Pctx, tmp_path: Pa
     assert "servers[1]" in found["MCP servers"]["says"]
 
 
+def test_a_data_file_that_cannot_be_read_is_a_finding(tmp_path: Path) -> None:
+    (tmp_path / "trusted.json").mkdir()
+    (tmp_path / "tools.json").write_text('{"a": ')
+    (tmp_path / "allowed.json").write_text("{}")
+    found = {one.about: one.says for one in doctor._state_files(tmp_path)}
+    assert found.keys() == {"Data file tools.json", "Data file trusted.json"}
+    assert "it is no JSON object; it counts as empty" in found["Data file tools.json"]
+    assert "Is a directory; it counts as empty" in found["Data file trusted.json"]
+    assert list(doctor._state_files(tmp_path / "none")) == []
+
+
 def test_a_wrong_configuration_is_a_finding(pctx: Pctx) -> None:
     done = pctx("doctor", "--Pctx.layers=7", "--json")
     assert done.returncode == 3 and "at most 2" in findings(done.stdout)["Configuration"]["says"]
