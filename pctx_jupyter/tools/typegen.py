@@ -546,14 +546,17 @@ class _Memory(Generic[_Value]):
 
     def get(self, key: Hashable, make: Callable[[], _Value]) -> _Value:
         """Return the value, made if it is not there; raises what `make` raises."""
-        with self._lock:
-            if key in self._values:
-                self._values.move_to_end(key)
-                return self._values[key]
-            theirs = self._making.get(key)
-            ours = self._making[key] = Future() if theirs is None else theirs
-        if theirs is not None:
-            return theirs.result()
+        while True:
+            with self._lock:
+                if key in self._values:
+                    self._values.move_to_end(key)
+                    return self._values[key]
+                if (theirs := self._making.get(key)) is None:
+                    ours = self._making[key] = Future()
+                    break
+            if theirs.exception() is None:
+                return theirs.result()
+            # An error belongs to the thread in which it was raised: it may be an interrupt.
         try:
             value = make()
         except BaseException as error:

@@ -315,8 +315,9 @@ def test_threads_that_ask_for_the_same_tools_get_one_text() -> None:
     assert len(written) == 2 * reads
 
 
-def test_threads_that_wait_for_a_text_hear_why_there_is_none() -> None:
+def test_threads_that_wait_for_a_text_hear_why_there_is_none_each_in_its_own_attempt() -> None:
     both = Barrier(2)
+    raised: list[LookupError] = []
 
     class Broken(Tool):
         @property
@@ -325,12 +326,14 @@ def test_threads_that_wait_for_a_text_hear_why_there_is_none() -> None:
 
     def ask(tools: list[Tool]) -> None:
         both.wait(SOON)
-        with pytest.raises(LookupError, match="no name"):
+        with pytest.raises(LookupError, match="no name") as error:
             typegen.declarations(tools)
+        raised.append(error.value)
 
     tools: list[Tool] = [Broken("sales", "load")]
     with ThreadPoolExecutor(2) as threads:
         list(threads.map(ask, [tools, tools]))
+    assert len({id(error) for error in raised}) == 2
     assert typegen.written(tools) is None
 
 
