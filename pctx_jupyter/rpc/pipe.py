@@ -130,8 +130,19 @@ class Pipe(asyncio.Protocol):
                 self.send(PONG)
             elif line == PONG:
                 self.on_pong()
-            else:
-                self.receive(line)
+            elif not self._pass_on(line):
+                self._received.clear()
+                return
+
+    def _pass_on(self, line: bytes) -> bool:
+        """Pass a line on; one that fails loses the pipe, since nobody can say what has become of it."""
+        try:
+            self.receive(line)
+        except Exception:
+            log.exception("%s = failed to take in a line", self.name)
+            self._drop("a line that could not be taken in")
+            return False
+        return True
 
     def _take_rest(self) -> None:
         self._take(BURST)

@@ -85,3 +85,20 @@ async def test_what_arrived_before_the_end_of_a_pipe_is_taken_before_its_owner_i
     async with asyncio.timeout(SOON):
         await right.gone
     assert len(heard) == 1_000
+
+
+async def test_a_line_that_cannot_be_taken_in_loses_the_pipe_and_does_not_leave_it_silent() -> None:
+    heard: list[bytes] = []
+
+    def receive(line: bytes) -> None:
+        heard.append(line)
+        if len(heard) == at:
+            raise RuntimeError("it cannot be taken in")
+
+    for at in (1, BURST + 1):  # in the turn in which it arrives, and in a later one
+        heard.clear()
+        left, right = await joined(receive)
+        right.data_received(b"line\n" * (3 * BURST))
+        async with asyncio.timeout(SOON):
+            await asyncio.gather(left.gone, right.gone)
+        assert len(heard) == at
