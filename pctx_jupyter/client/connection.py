@@ -267,13 +267,19 @@ class Connection:
             self._become(Connected(opened), replacing=attempt)
             attempt.succeed(opened)
             if attempt.is_again:
-                self._on_reconnect()
+                self._note_reconnect()
             opened.channel.on_close(self._lose)
             opened.channel.on_close(lost.set)
             await lost.wait()
             if not isinstance(self._state, Connecting):
                 return
             opened, attempt = await self._open_again(self._state)
+
+    def _note_reconnect(self) -> None:
+        try:
+            self._on_reconnect()
+        except Exception:  # the caller's: it must not end the task that opens the connection again
+            log.exception("= failed to act on a new connection")
 
     def _lose(self) -> None:
         """Change the state in the very turn in which the connection is lost."""

@@ -156,7 +156,12 @@ async def test_a_client_comes_back_each_time_and_says_so_once() -> None:
     engine = Engine()
     client = PctxClient(connect=engine.connect)
     again: list[str | None] = []
-    client.on_reconnect = lambda: again.append(client.session_id)
+
+    def note() -> None:
+        again.append(client.session_id)
+        raise RuntimeError("what the caller does fails")
+
+    client.on_reconnect = note
     async with asyncio.timeout(SOON):
         await client.connect()
         for _ in range(3):
