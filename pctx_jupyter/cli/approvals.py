@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import shlex
 import sys
-import threading
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any, Literal, Protocol, TextIO
 from urllib.parse import quote
@@ -34,6 +32,7 @@ from ..session.watch import Watchers
 from . import terminal
 from .command import Exit, Stop, say
 from .servers import ANSWER_S, Server, ServerCommand, open_url
+from .typed import TypedLines
 
 OVER = "It was answered elsewhere, or its time ran out\n"
 SAID = {"allow": "Allowed", "deny": "Denied", "cancel": "Cancelled"}
@@ -260,46 +259,6 @@ def _show_permissions(permissions: list[Permission]) -> None:
     sys.stdout.flush()
 
 
-class _Lines:
-    """The lines that a person types. A thread reads them, because reading a terminal blocks."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._lines: asyncio.Queue[str | None] = asyncio.Queue()
-        threading.Thread(target=self._read, daemon=True, name="pctx terminal").start()
-
-    def _read(self) -> None:
-        begun, file = b"", sys.stdin.fileno()
-        with suppress(OSError, RuntimeError):  # the terminal, or the loop, is closed
-            # Not by sys.stdin: Python could not end while a thread holds its lock.
-            while piece := os.read(file, 4096):
-                *lines, begun = (begun + piece).split(b"\n")
-                for line in lines:
-                    self._put(line.decode(errors="replace").strip())
-            self._put(None)
-
-    def _put(self, line: str | None) -> None:
-        self._loop.call_soon_threadsafe(self._lines.put_nowait, line)
-
-    def forget(self) -> None:
-        """Drop what was typed so far, an unfinished line included."""
-        while not self._lines.empty():
-            if self._lines.get_nowait() is None:
-                self._lines.put_nowait(None)
-                return
-        if sys.platform != "win32":
-            import termios
-
-            termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
-
-    async def next(self) -> str | None:
-        """The next line; None at the end of the input."""
-        line = await self._lines.get()
-        if line is None:
-            self._lines.put_nowait(None)
-        return line
-
-
 @asynccontextmanager
 async def asked_here(approvals: Waiting, changes: Watchers) -> AsyncIterator[None]:
     """While in the block, ask the person at this terminal about the calls of an engine of this process."""
@@ -316,7 +275,7 @@ async def asked_here(approvals: Waiting, changes: Watchers) -> AsyncIterator[Non
 
 
 async def _ask_here(desk: OwnDesk, changed: asyncio.Event) -> None:
-    lines: _Lines | None = None
+    lines: TypedLines | None = None
     done: set[str] = set()
     while True:
         changed.clear()
@@ -325,7 +284,7 @@ async def _ask_here(desk: OwnDesk, changed: asyncio.Event) -> None:
             await changed.wait()
             continue
         done.add(question.id)
-        lines = lines or _Lines()
+        lines = lines or TypedLines()
         if not await _ask(desk, question, lines, changed, sys.stderr):
             await desk.answer(question.id, "deny" if question.form is None else "cancel")
 
@@ -334,7 +293,7 @@ async def _attend(desk: ServerDesk, *, is_person: bool, watch: bool, as_json: bo
     """Be there to be asked: show each question, and where a person sits at the terminal, take their answer."""
     from ..client import changes
 
-    lines = _Lines() if is_person else None
+    lines = TypedLines() if is_person else None
     done: set[str] = set()
     async with changes.listen(desk.server.url, desk.server.headers, "terminal") as listener:
         changed = asyncio.Event()
@@ -378,7 +337,7 @@ def _print(question: Question, *, as_json: bool) -> None:
         _show(question)
 
 
-async def _ask(desk: Desk, question: Question, lines: _Lines, changed: asyncio.Event, out: TextIO) -> bool:
+async def _ask(desk: Desk, question: Question, lines: TypedLines, changed: asyncio.Event, out: TextIO) -> bool:
     """Ask the person at the terminal about one call; False when they have left."""
 
     def show(text: str) -> None:

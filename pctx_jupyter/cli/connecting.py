@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import threading
 import webbrowser
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -24,6 +23,7 @@ from ..settings import Places, usual_places
 from ..upstream import config
 from . import terminal
 from .command import Exit, Stop, say
+from .typed import TypedLines
 from .upstreams import FileCommand
 
 if TYPE_CHECKING:
@@ -238,22 +238,20 @@ class SignInTo(ConnectCommand):
             assert engine.upstreams is not None  # while it is open
             page = await engine.upstreams.sign_in(server.name, None)
             ended = asyncio.create_task(engine.upstreams.signed_in(server.name))
-            lines = _lines()
+            lines = TypedLines()
             self._show(server, page)
             if not self.json and terminal.can_ask():
                 say("Open it in your browser? [y/N]")
-                if (await lines.get()).lower() in ("y", "yes"):
+                if (await _typed(lines, ended) or "").lower() in ("y", "yes"):
                     webbrowser.open(page.url)
             say("Waiting for the browser to come back. Where it cannot, paste the address that it was sent to.")
-            while not ended.done():
-                line = asyncio.create_task(lines.get())
-                await asyncio.wait({ended, line}, return_when=asyncio.FIRST_COMPLETED)
-                if line.done() and line.result():
-                    try:
-                        await engine.upstreams.finish_sign_in(line.result())
-                    except errors.InvalidParams as error:
-                        say(terminal.harmless(error.message))
-                line.cancel()
+            while (line := await _typed(lines, ended)) is not None:
+                if not line:
+                    continue
+                try:
+                    await engine.upstreams.finish_sign_in(line)
+                except errors.InvalidParams as error:
+                    say(terminal.harmless(error.message))
             return await ended
 
     def _show(self, server: config.ServerConfig, page: SignIn) -> None:
@@ -264,19 +262,14 @@ class SignInTo(ConnectCommand):
         say(terminal.harmless(page.url))
 
 
-def _lines() -> asyncio.Queue[str]:
-    """The lines of standard input as they come. Its thread may block for ever; nothing joins it."""
-    loop, lines = asyncio.get_running_loop(), asyncio.Queue[str]()
-
-    def read() -> None:
-        for line in sys.stdin:
-            try:
-                loop.call_soon_threadsafe(lines.put_nowait, line.strip())
-            except RuntimeError:
-                return  # the command has ended
-
-    threading.Thread(target=read, daemon=True).start()
-    return lines
+async def _typed(lines: TypedLines, ended: asyncio.Task[Upstream]) -> str | None:
+    """Wait for the next line that a person types; None: the sign-in has ended before."""
+    line = asyncio.create_task(lines.next())
+    await asyncio.wait({ended, line}, return_when=asyncio.FIRST_COMPLETED)
+    if line.done() and line.result() is None:  # nothing more can come
+        await asyncio.wait({ended})
+    line.cancel()
+    return None if ended.done() else line.result()
 
 
 class _Tool(msgspec.Struct):

@@ -17,6 +17,7 @@ from ..hosts.tokens import SHORTEST, TOKEN_VARIABLE, mint_token, read_token, tok
 from ..rpc.environment import LOOPBACK
 from . import terminal
 from .command import Command, Exit, Stop, say
+from .typed import TypedLines
 
 
 class SandboxHostCommand(Command):
@@ -89,16 +90,17 @@ class SandboxHostCommand(Command):
         loop = asyncio.get_running_loop()
         for one in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(one, host.stop)
-        if self.until_eof:
-            loop.add_reader(sys.stdin, lambda: _read_to_end(loop, host.stop))
+        watching = asyncio.create_task(_stop_at_end(host.stop)) if self.until_eof else None
         await host.serve()
+        if watching is not None:
+            watching.cancel()
 
 
-def _read_to_end(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> None:
+async def _stop_at_end(stop: Callable[[], None]) -> None:
     """Stop once nothing more can come from the standard input."""
-    if not os.read(sys.stdin.fileno(), 4_096):
-        loop.remove_reader(sys.stdin)
-        stop()
+    await TypedLines().end()
+    say("Stopping: the standard input is closed (--until-eof)")
+    stop()
 
 
 class SandboxTokenCommand(Command):

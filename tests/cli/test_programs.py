@@ -142,6 +142,9 @@ def test_closed_streams_and_a_locale_without_the_characters_stop_no_command(pctx
     done = pctx("run", "a.ts", "--no-check", wrap=shell("exec <&- 2>&-"), **ascii)
     assert (done.stdout, done.returncode) == ('"é漢"\n', 0)
     assert pctx("sandbox-token", wrap=shell("exec >&-")).returncode == 0
+    host = ("sandbox-host", "--until-eof", "--url", "http://127.0.0.1:9/")
+    done = pctx(*host, wrap=shell("exec </dev/null"), PCTX_HOST_TOKEN="x" * 20)
+    assert done.returncode == 0 and "Stopping: the standard input is closed" in done.stderr
     done = pctx("sandbox-token", wrap=shell("mkdir gone; cd gone; rmdir ../gone"))
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "Cannot use the current folder: No such file or directory; change to another one\n"
