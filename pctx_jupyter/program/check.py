@@ -56,6 +56,7 @@ class CheckJob:
         whole: Declarations of all tools of its namespaces: a program that seems wrong is checked against these as well.
             Empty: `declarations` has them all.
         namespaces: Names of further namespaces, for suggestions.
+        client: Which of the clients that share the session asks; each has its own turn. "": the session has one.
     """
 
     session: str
@@ -66,6 +67,7 @@ class CheckJob:
     keep: bool | None = False
     whole: tuple[str, ...] = ()
     namespaces: Sequence[str] = ()
+    client: str = ""
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -162,8 +164,9 @@ Check = Callable[[CheckJob], Awaitable[Verdict]]
 """Checks one program. Never raises for what a program or its declarations are."""
 
 
-Read = Callable[[str, str], Awaitable[Outline | None]]
-"""Outlines one program, given the session it is of and the code; None: it has a syntax error.
+Read = Callable[[str, str, str], Awaitable[Outline | None]]
+"""Outlines one program, given the session it is of, the code, and its client as a `CheckJob` has it; None: it has a
+syntax error.
 
 Raises `errors.Busy` when it cannot be read; the message says why.
 """

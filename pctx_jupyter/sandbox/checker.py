@@ -3,11 +3,11 @@
 It knows whose turn it is and what a compiler has been sent; it refuses to know how a compiler's process is kept
 (`compiler` does), what TypeScript is, and what its findings mean (`program.check` does).
 
-One compiler serves all, one request at a time, and each session has at most one request waiting for its turn. A request
-waits `check_s` at most, then is served for `check_s` at most: then the process is killed and the next started. When a
-session's request takes longer than `SLICE_S` while others wait, that session goes on with the process it has, and the
-others get another one; for a while, its requests are served apart. Whatever goes wrong, a check has a verdict:
-`Unchecked`, with the reason.
+One compiler serves all, one request at a time, and each client has at most one request waiting for its turn. A client
+is a session, or one of those that share a session, as agents do. A request waits `check_s` at most, then is served for
+`check_s` at most: then the process is killed and the next started. When a client's request takes longer than `SLICE_S`
+while others wait, that client goes on with the process it has, and the others get another one; for a while, its
+requests are served apart. Whatever goes wrong, a check has a verdict: `Unchecked`, with the reason.
 """
 
 from __future__ import annotations
@@ -38,14 +38,16 @@ log = logging.getLogger(__name__)
 CHECK_S = 3.0
 """Seconds one request may be served; the wait before it has the same limit."""
 SLICE_S = 1.0
-"""Seconds after which a request no longer keeps other sessions waiting, or a third of its limit if that is less. A
+"""Seconds after which a request no longer keeps other clients waiting, or a third of its limit if that is less. A
 check takes 10 ms, the first with thousands of tools half a second."""
 APART_S = 60.0
-"""Seconds for which the requests of a session that kept others waiting are served apart."""
+"""Seconds for which the requests of a client that kept others waiting are served apart."""
 APART = 2
-"""Compilers for such sessions, at most."""
+"""Compilers for such clients, at most."""
 SESSIONS = 8
 """Sessions whose declarations a compiler keeps in memory: 10 MB each with 200 tools, 50 ms to send them again."""
+CLIENTS = 256
+"""Clients that are remembered, unless more of them wait or are served."""
 TIDY_S = 20.0
 """Seconds without a request after which the process returns the memory of its garbage: 10 MB after one check, 35 MB
 after 40 checks with 200 tools. That takes 0.1 s of processor time."""
@@ -61,25 +63,40 @@ NAMED = 1_024
 Reply = TypeVar("Reply")
 
 
+ClientKey = tuple[str, str]
+"""A session, and which of its clients; "": all those that are served together."""
+
+
 @dataclass(slots=True, eq=False)
 class _Session:
-    """What is remembered of one session.
+    """What a compiler has been sent of one session, or of one of its clients that is served apart.
 
     Attributes:
         key: Its name in the compiler: chosen here, not by a client.
-        turn: Held by its request that waits for a compiler or is served.
         channel: Leads to the compiler that knows its declarations.
         files, globals: What that compiler knows.
+        served: Its requests that are being served, by several compilers perhaps.
+    """
+
+    key: str
+    channel: Channel | None = None
+    files: tuple[str, ...] = ()
+    globals: str = ""
+    served: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class _Client:
+    """Whose requests take turns.
+
+    Attributes:
+        turn: Held by its request that waits for a compiler or is served.
         newest: The number of its newest request, by method.
         apart: The compiler that serves it apart from others.
         apart_until: Until when, by the loop's clock.
     """
 
-    key: str
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-    channel: Channel | None = None
-    files: tuple[str, ...] = ()
-    globals: str = ""
     newest: dict[str, int] = field(default_factory=dict)
     apart: Compiler | None = None
     apart_until: float = 0.0
@@ -91,7 +108,8 @@ class Checker:
     def __init__(self, settings: Settings, check_s: float, tidy_s: float) -> None:
         self._check_s, self._slice_s, self._tidy_s = check_s, min(SLICE_S, check_s / 3), tidy_s
         self._loop = asyncio.get_running_loop()
-        self._sessions: OrderedDict[str, _Session] = OrderedDict()
+        self._sessions: OrderedDict[ClientKey, _Session] = OrderedDict()
+        self._clients: OrderedDict[ClientKey, _Client] = OrderedDict()
         self._keys = 0
         self._starter = Starter(settings)
         self._main = Compiler(self._starter, check_s)
@@ -102,7 +120,7 @@ class Checker:
         self._outlined = 0  # characters of their programs
         self._names: OrderedDict[str, str] = OrderedDict()  # of declarations
         self._serving: set[asyncio.Task[msgspec.Raw]] = set()
-        self._served_on_main: _Session | None = None
+        self._served_on_main: _Client | None = None
         self._idle: asyncio.TimerHandle | None = None
         self._parting: asyncio.TimerHandle | None = None
         self._requests = 0
@@ -130,7 +148,7 @@ class Checker:
             return checked
         return replace(checked, outline=checked.outline.from_utf16(job.code))
 
-    async def read(self, session: str, code: str) -> Outline | None:
+    async def read(self, session: str, code: str, client: str = "") -> Outline | None:
         """Outline a program's top level without a check: a `check.Read`.
 
         Raises:
@@ -140,7 +158,7 @@ class Checker:
             self._outlines.move_to_end(code)
             return self._outlines[code]
         try:
-            found: list[Outline] = await self._ask(CheckJob(session, code), "read", list[Outline])
+            found: list[Outline] = await self._ask(CheckJob(session, code, client=client), "read", list[Outline])
         except NotServed as error:
             raise errors.Busy(error.reason) from None
         outline = found[0].from_utf16(code) if found else None
@@ -156,7 +174,7 @@ class Checker:
         """Complete the name before an offset in `job.code`, in UTF-16 units.
 
         Raises:
-            Cancelled: The session has sent a newer request since.
+            Cancelled: Its client has sent a newer request since.
             Busy: It cannot be served; the message says why.
         """
         return await self._edit(job, "complete", Completions, offset)
@@ -178,9 +196,11 @@ class Checker:
             self._rest()
 
     def forget(self, session: str) -> None:
-        """Forget a session that has ended."""
-        if (known := self._sessions.pop(session, None)) is not None and known.channel is not None:
-            known.channel.notify("forget", {"session": known.key})
+        """Forget a session that has ended, and its clients."""
+        for key in [key for key in self._sessions if key[0] == session]:
+            self._forget(key)
+        for key in [key for key in self._clients if key[0] == session]:
+            del self._clients[key]
 
     def status(self) -> dict[str, rpc.Json]:
         """Return whether it is ready, what it has done, and what is wrong (null: nothing)."""
@@ -217,51 +237,64 @@ class Checker:
         """Serve one request in a compiler.
 
         Raises:
-            Cancelled: It was about a place in the text, and the session has asked about another since.
+            Cancelled: It was about a place in the text, and its client has asked about another since.
             NotServed: It could not be served.
         """
         self._requests += 1
-        session = self._know(job.session)
-        number = session.newest[method] = self._requests
-        compiler, channel = await self._wait(session)
-        if offset is not None and session.newest[method] != number:
-            self._release(session, compiler)
+        client = self._client((job.session, job.client))
+        number = client.newest[method] = self._requests
+        compiler, channel = await self._wait(client)
+        if offset is not None and client.newest[method] != number:
+            self._release(client, compiler)
             raise errors.Cancelled("Cancelled: the session has sent a newer request since")
-        task = self._loop.create_task(self._serve(compiler, channel, session, job, method, offset))
+        task = self._loop.create_task(self._serve(compiler, channel, client, job, method, offset))
         self._serving.add(task)
         task.add_done_callback(self._forget_task)
         # The caller may leave; until the process has answered, no other caller has a turn.
         raw = await asyncio.shield(task)
         return msgspec.json.decode(raw, type=reply)
 
-    def _know(self, name: str) -> _Session:
-        if (session := self._sessions.get(name)) is None:
+    def _client(self, key: ClientKey) -> _Client:
+        client = self._clients.setdefault(key, _Client())
+        self._clients.move_to_end(key)
+        for oldest in list(self._clients)[:-CLIENTS]:
+            if not self._clients[oldest].turn.locked():
+                del self._clients[oldest]
+        return client
+
+    def _session(self, key: ClientKey) -> _Session:
+        if (session := self._sessions.get(key)) is None:
             self._keys += 1
-            session = self._sessions[name] = _Session(f"s{self._keys}")
-        self._sessions.move_to_end(name)
+            session = self._sessions[key] = _Session(f"s{self._keys}")
+        self._sessions.move_to_end(key)
         for oldest in list(self._sessions)[:-SESSIONS]:
-            if not self._sessions[oldest].turn.locked():
-                self.forget(oldest)
+            if not self._sessions[oldest].served:
+                self._forget(oldest)
         return session
 
-    async def _wait(self, session: _Session) -> tuple[Compiler, Channel]:
-        """Wait for a compiler, and for this session's turn there; the caller must `_release` both turns.
+    def _forget(self, key: ClientKey) -> None:
+        known = self._sessions.pop(key)
+        if known.channel is not None:
+            known.channel.notify("forget", {"session": known.key})
+
+    async def _wait(self, client: _Client) -> tuple[Compiler, Channel]:
+        """Wait for a compiler, and for this client's turn there; the caller must `_release` both turns.
 
         The start of a process has a limit of its own, so the first program on a slow machine is checked.
         """
-        compiler = self._compiler_for(session)
+        compiler = self._compiler_for(client)
         await compiler.ready()
         left = self._check_s
         since = self._loop.time()
         try:
             async with asyncio.timeout(left):
-                await session.turn.acquire()
+                await client.turn.acquire()
         except TimeoutError:
             raise self._too_busy() from None
         left -= self._loop.time() - since
         try:
             while True:
-                compiler = self._compiler_for(session)
+                compiler = self._compiler_for(client)
                 await compiler.ready()
                 since = self._loop.time()
                 self._loop.call_soon(self._make_way)  # once this one waits
@@ -276,19 +309,21 @@ class Checker:
                 if has_turn:
                     compiler.release()
         except BaseException:
-            session.turn.release()
+            client.turn.release()
             raise
 
     def _too_busy(self) -> NotServed:
         return NotServed(f"The type checker has other programs to check, after {self._check_s:g} s (Pctx.max_check_s)")
 
-    def _release(self, session: _Session, compiler: Compiler) -> None:
+    def _release(self, client: _Client, compiler: Compiler) -> None:
         compiler.release()
-        session.turn.release()
+        client.turn.release()
 
     async def _serve(
-        self, compiler: Compiler, channel: Channel, session: _Session, job: CheckJob, method: str, offset: int | None
+        self, compiler: Compiler, channel: Channel, client: _Client, job: CheckJob, method: str, offset: int | None
     ) -> msgspec.Raw:
+        session = self._session((job.session, job.client if compiler is client.apart else ""))
+        session.served += 1
         params: dict[str, rpc.Json] = {"session": session.key, "code": rpc.well_formed(job.code)}
         if method != "read":
             params |= self._news(channel, session, job)
@@ -298,19 +333,20 @@ class Checker:
             params["keep"] = job.keep
         alarm: asyncio.TimerHandle | None = None
         if compiler is self._main:
-            self._served_on_main = session
+            self._served_on_main = client
             alarm = self._loop.call_later(self._slice_s, self._make_way)
         since = self._loop.time()
         try:
             return await compiler.ask(channel, method, params)
         finally:
+            session.served -= 1
             if alarm is not None:
                 alarm.cancel()
-            if self._served_on_main is session:
+            if self._served_on_main is client:
                 self._served_on_main = None
             elif self._loop.time() - since > self._slice_s:
-                session.apart_until = self._loop.time() + APART_S
-            self._release(session, compiler)
+                client.apart_until = self._loop.time() + APART_S
+            self._release(client, compiler)
             compiler.replace_if_large()
             self._rest()
 
@@ -347,17 +383,17 @@ class Checker:
 
     # who is served where
 
-    def _compiler_for(self, session: _Session) -> Compiler:
-        if session.apart is not None and session.apart_until > self._loop.time() and session.apart in self._apart:
-            return session.apart
-        session.apart = None
+    def _compiler_for(self, client: _Client) -> Compiler:
+        if client.apart is not None and client.apart_until > self._loop.time() and client.apart in self._apart:
+            return client.apart
+        client.apart = None
         return self._main
 
     def _make_way(self) -> None:
-        """Give the others another compiler when one session's request takes too long and they wait."""
-        compiler, session = self._main, self._served_on_main
+        """Give the others another compiler when one client's request takes too long and they wait."""
+        compiler, client = self._main, self._served_on_main
         begun_at = compiler.begun_at
-        if begun_at is None or session is None or not compiler.has_waiting or self._is_closed:
+        if begun_at is None or client is None or not compiler.has_waiting or self._is_closed:
             return
         if self._loop.time() - begun_at < self._slice_s:
             return
@@ -370,7 +406,7 @@ class Checker:
             self._part_with(idle)
         log.info("type checker = a request takes long and others wait: they get another process")
         self._apart.append(compiler)
-        session.apart, session.apart_until = compiler, self._loop.time() + APART_S
+        client.apart, client.apart_until = compiler, self._loop.time() + APART_S
         self._main, self._served_on_main = Compiler(self._starter, self._check_s), None
         self._main.warm()
         compiler.disperse()
@@ -384,9 +420,9 @@ class Checker:
         compiler.disperse()
 
     def _part(self) -> None:
-        """End the compilers that no session has for itself any more."""
+        """End the compilers that no client has for itself any more."""
         now = self._loop.time()
-        serving = {session.apart for session in self._sessions.values() if session.apart_until > now}
+        serving = {client.apart for client in self._clients.values() if client.apart_until > now}
         for compiler in list(self._apart):
             if compiler.is_idle and compiler not in serving:
                 self._part_with(compiler)

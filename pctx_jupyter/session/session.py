@@ -600,7 +600,7 @@ class Session:
         if seen.is_certain or self._read is None:
             return seen.outline
         try:
-            return await self._read(self.id, code)
+            return await self._read(self.id, code, CLIENT.get())
         except errors.Busy as error:
             raise errors.Busy(
                 "Cannot run program: where its last statement begins is in doubt, and the TypeScript compiler, which "

@@ -21,6 +21,7 @@ from ..tools import typegen
 from ..tools.catalog import Tool
 from ..tools.scope import Offering
 from ..tools.words import AnyWord
+from .execution import CLIENT
 
 FEW = 50
 """Tools that are declared at once: they take 10 ms at most, and a thread has its own price."""
@@ -101,6 +102,7 @@ class TypeChecks:
             tools=offered,
             namespaces=unnamed,
             keep=keep,
+            client=CLIENT.get(),
         )
 
     async def judge(

@@ -65,8 +65,8 @@ let x: Double<Build<[]>> = 5;
 """
 
 
-def job(code: str, *, session: str = "a", inputs: str = "") -> CheckJob:
-    return CheckJob(session, code, DECLARATIONS, inputs, [tool.path for tool in TOOLS])
+def job(code: str, *, session: str = "a", inputs: str = "", client: str = "") -> CheckJob:
+    return CheckJob(session, code, DECLARATIONS, inputs, [tool.path for tool in TOOLS], client=client)
 
 
 class Held:
@@ -681,13 +681,13 @@ def bomb(number: int) -> str:
     return BOMB + f"// {number}"
 
 
-async def test_one_sessions_bomb_costs_no_other_session_its_check() -> None:
+async def test_one_clients_bomb_costs_no_other_client_its_check() -> None:
     async with open_checker(Settings(), check_s=4) as checker:
         assert await checker.check(job("1")) == Checked()
-        bombs = [asyncio.create_task(checker.check(job(bomb(n), session="bomber"))) for n in range(2)]
+        bombs = [asyncio.create_task(checker.check(job(bomb(n), session="s0", client="bomber"))) for n in range(2)]
         await asyncio.sleep(0)
-        others = await asyncio.gather(*(checker.check(job("1 + 1", session=f"s{n}")) for n in range(6)))
-        assert others == [Checked()] * 6
+        checks = [checker.check(job("1 + 1", session=f"s{n % 3}", client=f"c{n % 2}")) for n in range(6)]
+        assert await asyncio.gather(*checks) == [Checked()] * 6
         assert not all(one.done() for one in bombs), "the bombs were out of the others' way"
         await asyncio.gather(*bombs)
 
@@ -699,14 +699,14 @@ async def test_a_session_that_kept_others_waiting_is_served_apart_and_then_with_
         await asyncio.sleep(0)
         assert await checker.check(job("1", session="b")) == Checked()
         await bombing
-        apart = checker._sessions["bomber"].apart
+        apart = checker._clients["bomber", ""].apart
         assert apart is not None and apart is not checker._main
         assert await checker.check(job("1", session="bomber")) == Checked()
-        assert checker._sessions["bomber"].apart is apart
-        checker._sessions["bomber"].apart_until = 0
+        assert checker._clients["bomber", ""].apart is apart
+        checker._clients["bomber", ""].apart_until = 0
         checker._part()
         assert await checker.check(job("2", session="bomber")) == Checked()
-        assert checker._sessions["bomber"].apart is None and checker._apart == []
+        assert checker._clients["bomber", ""].apart is None and checker._apart == []
 
 
 async def test_three_sessions_bombs_at_once_leave_the_others_their_checks() -> None:

@@ -159,7 +159,7 @@ async def test_a_program_whose_value_is_in_doubt_is_read_by_the_compiler() -> No
         texts.append(job.program.text)
         return 1
 
-    async def read_(session: str, code: str) -> Outline | None:
+    async def read_(session: str, code: str, client: str) -> Outline | None:
         return Outline(last=(code.index("[1]"), len(code)))
 
     one = Registry(FakeSandbox(act), Settings(), FakeClock(), read=read_).open()
@@ -175,7 +175,7 @@ async def test_a_program_whose_value_is_in_doubt_is_read_by_the_compiler() -> No
 
 
 async def test_without_the_compiler_a_program_runs_only_if_its_value_is_not_in_doubt() -> None:
-    async def read_(session: str, code: str) -> Outline | None:
+    async def read_(session: str, code: str, client: str) -> Outline | None:
         raise errors.Busy("Cannot start the type checker: no Deno")
 
     one = Registry(FakeSandbox(lambda *_: 1), Settings(), FakeClock(), read=read_).open()
