@@ -186,7 +186,7 @@ class UpstreamTrust(_Upstreams):
             await self.answer(self._trust(name, asked))
 
     async def _trust(self, name: str, asked: Seen) -> object:
-        return (await self.upstreams()).trust(name, asked.seen, tools=asked.tools)
+        return await (await self.upstreams()).trust(name, asked.seen, tools=asked.tools)
 
 
 class UpstreamAllowed(_Upstreams):

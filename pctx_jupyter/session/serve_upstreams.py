@@ -75,6 +75,6 @@ async def serve_upstreams(
         case wire.APPROVE_UPSTREAM:
             return upstreams.approve(name, named.seen)
         case wire.TRUST_UPSTREAM:
-            return upstreams.trust(name, named.seen)
+            return await upstreams.trust(name, named.seen)
     await upstreams.remove(name)
     return wire.Success()

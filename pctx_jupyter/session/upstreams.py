@@ -215,7 +215,7 @@ class Upstreams(Protocol):
             InvalidParams: It has changed since.
         """
 
-    def trust(self, name: str, seen: str | None = None, *, tools: bool = False) -> Upstream:
+    async def trust(self, name: str, seen: str | None = None, *, tools: bool = False) -> Upstream:
         """Trust a server as its file has it now, and begin to connect to it; `seen` as for `approve`.
 
         Args:

@@ -11,6 +11,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -209,7 +210,7 @@ class OpenUpstreams:
         if persist:
             await asyncio.to_thread(self._write, entry)
             if self._files[-1].path in self._in_question:
-                self._add_trust(self._files[-1], server)
+                await self._add_trust(self._files[-1], server)
             await self._refresh()
         else:
             self._added[server.namespace] = server
@@ -242,11 +243,11 @@ class OpenUpstreams:
         upstream.listing.approve()
         return upstream.view()
 
-    def trust(self, name: str, seen: str | None = None, *, tools: bool = False) -> View:
+    async def trust(self, name: str, seen: str | None = None, *, tools: bool = False) -> View:
         upstream = self._find_as_seen(name, seen)
         _, file = self._wanted().get(upstream.server.namespace, (None, None))
         if file is not None and file.path in self._in_question:
-            self._add_trust(file, upstream.server)
+            await self._add_trust(file, upstream.server)
         if tools:
             upstream.allow_all()
         upstream.connection.check_trust()
@@ -341,6 +342,9 @@ class OpenUpstreams:
             self._close(upstream)
         self._open = {}
         await asyncio.gather(*self._closing)
+        await processes.aside(partial(self._allowed.retry, store.LOCK_S))
+        if self._around is not None:
+            await processes.aside(partial(self._around.fingerprints.retry, store.LOCK_S))
         for name in LIBRARIES:
             logging.getLogger(name).removeFilter(self._log_filter)
 
@@ -456,9 +460,9 @@ class OpenUpstreams:
             return lambda: True
         return lambda: self._trust.holds(file.path, server)
 
-    def _add_trust(self, file: _File, server: config.ServerConfig) -> None:
+    async def _add_trust(self, file: _File, server: config.ServerConfig) -> None:
         try:
-            self._trust.add(file.path, [server])
+            await asyncio.to_thread(self._trust.add, file.path, [server])
         except OSError as error:
             raise errors.CannotWrite(
                 f"Cannot trust {server.name}: {self._data}/{TRUST_FILE} cannot be written ({_why(error)})"

@@ -57,7 +57,7 @@ class Allowed(store.InStore[dict[str, Consents]]):
     def __init__(self, path: str) -> None:
         kind = dict[str, Consents]
         what, unread = "the list of tools that are allowed without asking", "you are asked again"
-        super().__init__(store.open_store(path, kind, what=what, unread=unread))
+        super().__init__(store.open_store(path, kind, what=what, unread=unread, lock_s=store.IN_LOOP_S))
         self._here = store.open_store("", kind, what=what, unread=unread)
 
     def holds(self, place: str, server: ServerConfig, name: str, fingerprint: Fingerprint, by: str) -> bool:

@@ -94,7 +94,8 @@ class Fingerprints(store.InStore[ApprovedTools]):
 
     def __init__(self, path: str) -> None:
         what = "the list of approved tools"
-        super().__init__(store.open_store(path, ApprovedTools, what=what, unread="tools count as first seen"))
+        unread, lock_s = "tools count as first seen", store.IN_LOOP_S
+        super().__init__(store.open_store(path, ApprovedTools, what=what, unread=unread, lock_s=lock_s))
 
     def compare(
         self, server: str, where: str, tools: Mapping[str, Fingerprint], instructions: Fingerprint | None = None

@@ -1,8 +1,8 @@
 """What one user's processes have to remember together: JSON values by key, in one file that all of them may change.
 
 A change reads the file, changes one key and replaces the file, under a file lock. So no process undoes the change of
-another one. A change that cannot be written holds in this process until it can. It knows nothing of what the values
-mean.
+another one. A change that cannot be written holds in this process until it can. Nobody who only reads waits for the
+file lock. It knows nothing of what the values mean.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 import filelock
 import msgspec
@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 
 LOCK_S = 2.0
 """Seconds to wait for another process that changes the same file; it needs some milliseconds, unless it is stopped."""
+
+IN_LOOP_S = 0.1
+"""Those seconds for a store that is changed in an event loop: others wait meanwhile, and the change is retried."""
 
 LOCK_POLL_S = 0.01
 """Seconds between two attempts to get the lock."""
@@ -45,7 +48,13 @@ CURES = {
 }
 """What a person can do about an error of the system, by its number."""
 
+HOLDS = "it holds until this process ends"
+"""What follows when a change cannot be written."""
+
 T = TypeVar("T")
+
+_Change: TypeAlias = tuple[str, Callable[[T | None], T | None]]
+"""A key, and the function that changes its value."""
 
 
 class StorePlace(Protocol):
@@ -105,16 +114,26 @@ class Store(Generic[T]):
         kind: Their type, as msgspec reads and writes it.
         what: What they are, to begin a sentence with: ``the trusted servers``.
         unread: What follows when they cannot be read, to end that sentence with.
+        lock_s: Seconds that a change waits for that lock.
     """
 
-    def __init__(self, place: StorePlace | None, lock: str, kind: type[T], *, what: str, unread: str) -> None:
+    def __init__(
+        self,
+        place: StorePlace | None,
+        lock: str,
+        kind: type[T],
+        *,
+        what: str,
+        unread: str,
+        lock_s: float = LOCK_S,
+    ) -> None:
         self._place, self._lock_path, self._kind = place, lock, kind
-        self._what, self._unread = what, unread
-        self._guard = threading.RLock()
+        self._what, self._unread, self._lock_s = what, unread, lock_s
+        self._guard = threading.RLock()  # never held while the file lock is waited for: an event loop may need it
         self._mark: object = object()
         self._raw: dict[str, Raw] = {}
         self._decoded: dict[str, T] = {}
-        self._unsaved: list[tuple[str, Callable[[T | None], T | None]]] = []
+        self._unsaved: list[_Change[T]] = []
         self._condition = _Condition.GOOD
         self._read_trouble: str | None = None
         self._write_trouble: str | None = None
@@ -155,50 +174,66 @@ class Store(Generic[T]):
             change: Returns the new value; None: none. It may alter what it is given. It is called again when the
                 change has to be repeated on what another process has written meanwhile.
         """
-        with self._guard:
-            self._unsaved = [*self._unsaved, (key, change)][-MOST_UNSAVED:]
-            with suppress(OSError):
-                self._save()
+        self._add(key, change)
+        with suppress(OSError):
+            self._save(self._lock_s)
 
     def change_or_raise(self, key: str, change: Callable[[T | None], T | None]) -> None:
         """Change the value of one key. Raises OSError when it cannot be written: then nothing has changed."""
-        with self._guard:
-            self._unsaved.append((key, change))
-            try:
-                self._save()
-            except OSError:
-                self._unsaved.pop()
+        added = self._add(key, change)
+        try:
+            self._save(self._lock_s)
+        except OSError:
+            with self._guard:
+                if added not in self._unsaved:  # another thread has written it meanwhile
+                    return
+                self._unsaved = [one for one in self._unsaved if one is not added]
                 self._decoded.pop(key, None)
                 if not self._unsaved:
                     self._write_trouble = None
-                raise
-
-    def retry(self) -> None:
-        """Write what could not be written before, if there is anything."""
-        with self._guard:
-            if self._unsaved:
-                with suppress(OSError):
-                    self._save()
-
-    def _save(self) -> None:
-        """Apply what is unsaved to what is kept now, and keep the outcome. Raises OSError."""
-        self._decoded.clear()
-        try:
-            with locked(self._lock_path):
-                self._refresh(always=True)
-                raw = dict(self._raw)
-                for key, change in self._unsaved:
-                    value = change(self._decode(raw.get(key)))
-                    if value is None:
-                        raw.pop(key, None)
-                    else:
-                        raw[key] = Raw(msgspec.json.encode(value))
-                if self._place is not None and raw != self._raw:
-                    self._replace(self._place, raw)
-        except OSError as error:
-            self._write_trouble = self._trouble("written", error, "it holds until this process ends")
-            log.warning("store = %s", self._write_trouble)
             raise
+
+    def retry(self, lock_s: float = 0.0) -> None:
+        """Write what could not be written before, if there is anything.
+
+        Args:
+            lock_s: Seconds to wait for a process that changes the same file.
+        """
+        if self._unsaved:
+            with suppress(OSError):
+                self._save(lock_s)
+
+    def _add(self, key: str, change: Callable[[T | None], T | None]) -> _Change[T]:
+        added = (key, change)
+        with self._guard:
+            self._unsaved = [*self._unsaved, added][-MOST_UNSAVED:]
+            self._decoded.pop(key, None)
+        return added
+
+    def _save(self, lock_s: float) -> None:
+        """Apply what is unsaved to what is kept now, and keep the outcome. Raises OSError."""
+        try:
+            with locked(self._lock_path, lock_s), self._guard:
+                self._write()
+        except OSError as error:
+            with self._guard:
+                before, self._write_trouble = self._write_trouble, self._trouble("written", error, HOLDS)
+            if self._write_trouble != before:
+                log.warning("store = %s", self._write_trouble)
+            raise
+
+    def _write(self) -> None:
+        self._decoded.clear()
+        self._refresh(always=True)
+        raw = dict(self._raw)
+        for key, change in self._unsaved:
+            value = change(self._decode(raw.get(key)))
+            if value is None:
+                raw.pop(key, None)
+            else:
+                raw[key] = Raw(msgspec.json.encode(value))
+        if self._place is not None and raw != self._raw:
+            self._replace(self._place, raw)
         self._raw, self._unsaved = raw, []
         self._write_trouble = None
         if self._place is None:
@@ -258,17 +293,21 @@ class Store(Generic[T]):
 
 
 @contextmanager
-def locked(path: str) -> Iterator[None]:
-    """Hold the lock of a file for a block, against other processes; "": there is no lock. Raises OSError."""
+def locked(path: str, lock_s: float = LOCK_S) -> Iterator[None]:
+    """Hold the lock of a file for a block, against other processes; "": there is no lock.
+
+    Raises:
+        OSError: Another process has not released it within `lock_s` seconds, or there can be none.
+    """
     if not path:
         yield
         return
     Path(path).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     lock = filelock.FileLock(path, mode=0o600)
     try:
-        lock.acquire(timeout=LOCK_S, poll_interval=LOCK_POLL_S)
+        lock.acquire(timeout=lock_s, poll_interval=LOCK_POLL_S)
     except filelock.Timeout:
-        raise OSError(errno.ETIMEDOUT, f"another process has held {path} for {LOCK_S:g} s") from None
+        raise OSError(errno.ETIMEDOUT, f"another process holds {path}") from None
     try:
         yield
     finally:
@@ -315,16 +354,16 @@ class InStore(Generic[T]):
         """Changes when any process has changed something."""
         return self._store.mark
 
-    def retry(self) -> None:
-        """Write what could not be written before."""
-        self._store.retry()
+    def retry(self, lock_s: float = 0.0) -> None:
+        """Write what could not be written before; the argument is that of `Store.retry`."""
+        self._store.retry(lock_s)
 
 
-def open_store(path: str, kind: type[T], *, what: str, unread: str) -> Store[T]:
+def open_store(path: str, kind: type[T], *, what: str, unread: str, lock_s: float = LOCK_S) -> Store[T]:
     """A store in a file; the arguments are those of `Store`.
 
     Args:
         path: The file; "": the values last as long as the store.
     """
     place = FilePlace(path) if path else None
-    return Store(place, f"{path}.lock" if path else "", kind, what=what, unread=unread)
+    return Store(place, f"{path}.lock" if path else "", kind, what=what, unread=unread, lock_s=lock_s)

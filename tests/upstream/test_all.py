@@ -172,8 +172,8 @@ async def test_what_came_with_a_folder_starts_once_somebody_trusts_it_exactly_as
             await world.upstreams.sign_in("web", None)
         assert view == await world.until_state("it", "untrusted") and not log.exists() and not secret.exists()
         with pytest.raises(errors.InvalidParams, match="changed since you looked at it"):
-            world.upstreams.trust("it", "what it was")
-        assert world.upstreams.trust("it", view.mark).state == "connecting"
+            await world.upstreams.trust("it", "what it was")
+        assert (await world.upstreams.trust("it", view.mark)).state == "connecting"
         await world.upstreams.settle("It.echo")
         assert await world.call("It.echo", {"text": "x"}) == "x"
         world.write({**entry, "env": {"LD_PRELOAD": "x"}}, address)

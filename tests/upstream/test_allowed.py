@@ -303,7 +303,7 @@ async def test_a_person_may_answer_for_all_tools_of_a_server_before_it_is_connec
 ) -> None:
     async with told(open_world, tmp_path, DROP, LOOK, came_with_folder=True) as world:
         await world.until_state("told", "untrusted")
-        world.upstreams.trust("told", tools=True)
+        await world.upstreams.trust("told", tools=True)
         await world.until_state("told")
         assert allowed(world, "Told.drop") and allowed(world, "Told.look", "client")
         await relisted(world, tmp_path, DROP, LOOK, {"name": "delete_everything"})
@@ -315,7 +315,7 @@ async def test_a_person_may_answer_for_all_tools_of_a_server_before_it_is_connec
 async def test_trust_alone_answers_for_no_tool(open_world: OpenWorld, tmp_path: Path) -> None:
     async with told(open_world, tmp_path, DROP, came_with_folder=True) as world:
         await world.until_state("told", "untrusted")
-        world.upstreams.trust("told")
+        await world.upstreams.trust("told")
         await world.until_state("told")
         assert not allowed(world, "Told.drop") and world.view("told").allowed == []
 

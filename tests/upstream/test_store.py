@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -302,9 +303,25 @@ def test_a_process_that_is_stuck_with_the_lock_is_named_and_what_is_changed_mean
         known = numbers(path)
         known.change("one", append(1))
         assert known.get("one") == [1] and not path.exists()
-        assert known.trouble is not None and "another process has held" in known.trouble
+        assert known.trouble is not None and "another process holds" in known.trouble
         holder.kill()
     known.retry()
+    assert known.trouble is None and json.loads(path.read_text()) == {"one": [1]}
+
+
+def test_nobody_who_reads_or_retries_waits_for_a_process_that_holds_the_lock(tmp_path: Path) -> None:
+    path = tmp_path / "numbers.json"
+    place = store.FilePlace(str(path))
+    known = store.Store(place, f"{path}.lock", list[int], what="the numbers", unread="none", lock_s=1e9)
+    with store.locked(f"{path}.lock"):
+        changing = threading.Thread(target=known.change, args=("one", append(1)))
+        changing.start()
+        while known.get("one") != [1]:
+            pass  # until the thread waits for the file lock
+        assert known.mark != object() and known.trouble is None
+        known.retry()
+        assert known.trouble is not None and "another process holds" in known.trouble and not path.exists()
+    changing.join(PATIENCE_S)
     assert known.trouble is None and json.loads(path.read_text()) == {"one": [1]}
 
 
