@@ -15,7 +15,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from . import errors, processes
+from . import errors, processes, threads
 from ._version import __version__
 from .history.audit import AuditLog, open_audit_file
 from .history.file import FILE as HISTORY_FILE
@@ -334,8 +334,11 @@ async def open_engine(
         SandboxUnavailable: An audit log is required, and cannot be written.
     """
     opening = _opened_engine(settings, places, checker, is_served=is_served)
-    async with in_own_task(opening, "pctx engine") as engine:
-        yield engine
+    try:
+        async with in_own_task(opening, "pctx engine") as engine:
+            yield engine
+    finally:
+        threads.release()
 
 
 @asynccontextmanager

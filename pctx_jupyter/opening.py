@@ -6,12 +6,12 @@ imported on another thread, while the type checker starts. A Jupyter server impo
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from . import threads
 from .own_task import in_own_task
 from .sandbox.checker import open_checker
 from .settings import Places, Settings
@@ -42,7 +42,7 @@ async def _open(settings: Settings, places: Places | None) -> AsyncIterator[Engi
         if settings.typecheck:
             checker.warm()
         with suppress(RuntimeError):  # there can be no more threads
-            await asyncio.to_thread(import_module, f"{__package__}.engine")
+            await threads.compute(import_module, f"{__package__}.engine")
         from .engine import open_engine
 
         async with open_engine(settings, places, checker=checker) as engine:

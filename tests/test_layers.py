@@ -26,6 +26,7 @@ BASE = {
     "processes",
     "settings",
     "slices",
+    "threads",
     "visible",
 }
 """Modules that every room may use; they use none of them."""
@@ -49,6 +50,7 @@ MAY_IMPORT = {
     "restrictions": {"errors", "settings"},
     "settings": set(),
     "slices": set(),
+    "threads": set(),
     "visible": set(),
     "rpc": BASE,
     "tools": BASE | {"rpc"},
@@ -63,7 +65,7 @@ MAY_IMPORT = {
     "hosts": CORE | {"sandbox", "client"},
     "history": CORE,
     "engine": CORE | {"sandbox", "hosts", "agents", "upstream", "history"},
-    "opening": {"engine", "own_task", "sandbox", "settings"},
+    "opening": {"engine", "own_task", "sandbox", "settings", "threads"},
     "embedded": CORE | {"client", "opening", "traits"},
     "server": SHARED | {"hosts", "memory"},
     "handles": BASE | {"memory"},

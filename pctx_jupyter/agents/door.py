@@ -9,7 +9,7 @@ import asyncio
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from .. import errors
+from .. import errors, threads
 from ..session.registry import Registry
 from ..settings import Settings
 from .functions import Functions
@@ -91,7 +91,7 @@ class Door:
         if self._server is None:
             # On a thread, so that other requests are served meanwhile.
             for module in ("server", "endpoint"):
-                await asyncio.to_thread(import_module, f"{__package__}.{module}")
+                await threads.compute(import_module, f"{__package__}.{module}")
             from .server import AgentServer
 
             self._server = AgentServer(self._functions, self._registry.watchers)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from types import MappingProxyType
 
-from .. import errors, processes, visible
+from .. import errors, processes, threads, visible
 from ..program.result import CallDecided, CallEnded, CallNoted, CallStarted, Display, Event, Output, ProgramResult
 from ..session import approvals
 from ..session.approvals import ConsentReply as Consent
@@ -216,7 +216,7 @@ class AgentRun:
         if isinstance(outcome, errors.PctxError):
             return answers.failed(outcome, self._unseen, self._most, self._calls)
         make = partial(answers.ended, outcome, self._unseen, self._shown, self._most, code, self._calls)
-        return make() if memoryview(outcome.value).nbytes <= FEW_BYTES else await asyncio.to_thread(make)
+        return make() if memoryview(outcome.value).nbytes <= FEW_BYTES else await threads.compute(make)
 
     def _with_notes(self, answer: AgentAnswer, unkept: Mapping[str, str] = MappingProxyType({})) -> AgentAnswer:
         """Add what it cost, which of its exports are not kept and why (of many, the first), and its state."""

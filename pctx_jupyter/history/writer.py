@@ -10,6 +10,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 import msgspec
 
@@ -17,9 +18,12 @@ from .. import processes
 from ..rpc.jsonrpc import Json
 from ..session.execution import CallMade
 from ..session.trace import REFUSALS, CallRecord, Trace
+from ..threads import OneThread
 from .file import HistoryFile, HistoryUnavailable
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 MOST_WAITING = 256
 """Runs that may wait to be written; one has 3 kB at the median and 100 kB at most."""
@@ -30,6 +34,8 @@ MOST_CALLS = 100
 PAUSE_S = 0.1
 """Seconds between two transactions: one takes half a millisecond of processor time, however few runs it writes. The
 first run after a while is written at once."""
+READ_S = 10.0
+"""Seconds that reading past runs may take, with the wait for others that read; it takes some milliseconds."""
 CLOSE_S = 3.0
 """Seconds that the end of an engine waits for runs that are not written yet."""
 
@@ -58,6 +64,7 @@ class HistoryWriter:
         self._thread: threading.Thread | None = None
         self._said: str | None = None
         self._is_closing = threading.Event()
+        self._reading = OneThread()
 
     def execution_ended(self, trace: Trace) -> None:
         """Let the thread write a run."""
@@ -75,6 +82,27 @@ class HistoryWriter:
         """Block until all runs are written, or lost; not if there can be no thread that writes."""
         if self._thread is not None or (not self._waiting.empty() and self._is_writing()):
             self._waiting.join()
+
+    async def read(self, look: Callable[[HistoryFile], T]) -> T:
+        """Read the file once all runs are written, or lost, on a thread.
+
+        Args:
+            look: Reads it; blocks.
+
+        Raises:
+            HistoryUnavailable: It cannot be read, or not within `READ_S`.
+        """
+
+        def read() -> T:
+            self.wait()
+            return look(self.file)
+
+        try:
+            return await self._reading.run(read, READ_S)
+        except TimeoutError:
+            raise HistoryUnavailable(
+                f"Cannot read the history: the disk of {self.file.path} has not answered within {READ_S:g} s; try later"
+            ) from None
 
     def status(self) -> dict[str, Json]:
         """Return how many runs were lost, and why, for people and health checks."""

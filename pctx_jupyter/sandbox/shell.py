@@ -6,13 +6,12 @@ afterwards. The sandbox runs a program of ours, which evaluates the text that th
 
 from __future__ import annotations
 
-import asyncio
 import logging
 
 import msgspec
 from msgspec import Raw
 
-from .. import errors, processes, visible
+from .. import errors, processes, threads, visible
 from ..program.program import Program
 from ..program.result import Event
 from ..rpc import jsonrpc as rpc
@@ -48,7 +47,7 @@ class Shell:
     async def run(self, job: BashJob) -> BashResult:
         """Run one command: a `bash.BashRunner`."""
         if self._text is None:
-            self._text = await asyncio.to_thread(_read)
+            self._text = await threads.compute(_read)
         inputs = {
             "pctxShellText": self._text,
             "pctxCommand": rpc.raw(job.command),

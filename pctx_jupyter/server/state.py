@@ -6,9 +6,9 @@ Users of the server see all of it; a kernel's own token opens nothing here. ``op
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Container, Iterator
+from functools import partial
 from http import HTTPStatus
 from itertools import islice
 from typing import Any, Literal
@@ -22,7 +22,7 @@ from tornado import web
 from .. import errors
 from ..agents import clients as mcp_clients
 from ..errors import Failure
-from ..history.file import HistoryUnavailable, PastRun
+from ..history.file import HistoryFile, HistoryUnavailable, PastRun
 from ..rpc import wire
 from ..rpc.environment import LOOPBACK
 from ..session.approvals import ConsentReply, Question
@@ -422,8 +422,7 @@ class ExecutionTrace(_State):
             trace = msgspec.structs.replace(trace, duration_s=max(0.0, round(time.time() - trace.started_at, 6)))
         if trace is None and engine.history is not None:
             try:
-                await asyncio.to_thread(engine.history.wait)
-                trace = await asyncio.to_thread(engine.history.file.get, id)
+                trace = await engine.history.read(lambda file: file.get(id))
             except HistoryUnavailable as error:
                 self.refuse(error)
                 return
@@ -441,16 +440,12 @@ class PastRunList(_State):
         if history is None:
             self.send(PastRuns([], is_kept=False))
             return
-        most = self._number("most", MOST_PAST)
+        most, before = min(self._number("most", MOST_PAST) or 1, MOST_PAST), self._number("before", None)
+        text, agent = self.get_query_argument("text", ""), self.get_query_argument("agent", "")
+        failed = self.get_query_argument("failed", "") not in ("", "0", "false")
         try:
-            await asyncio.to_thread(history.wait)
-            runs = await asyncio.to_thread(
-                history.file.search,
-                self.get_query_argument("text", ""),
-                failed=self.get_query_argument("failed", "") not in ("", "0", "false"),
-                agent=self.get_query_argument("agent", ""),
-                before=self._number("before", None),
-                most=min(most or 1, MOST_PAST),
+            runs = await history.read(
+                partial(HistoryFile.search, text=text, failed=failed, agent=agent, before=before, most=most)
             )
         except HistoryUnavailable as error:
             self.refuse(error)

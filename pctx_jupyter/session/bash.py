@@ -6,7 +6,6 @@ nothing that a later command could find.
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 import msgspec
 from msgspec import Raw
 
+from .. import threads
 from ..settings import Limits
 from ..tools import inert, typegen
 from ..tools.catalog import Tool, observed_version
@@ -90,7 +90,7 @@ class Bash:
         version = scope.version, observed_version(tools)
         known = self._trees.get(owner)
         if known is None or known[0] != version:
-            text = await asyncio.to_thread(_encoded, tools) if len(tools) > FEW else _encoded(tools)
+            text = await threads.compute(_encoded, tools) if len(tools) > FEW else _encoded(tools)
             known = self._trees[owner] = version, text
         self._trees.move_to_end(owner)
         while len(self._trees) > KEPT_TREES:

@@ -6,12 +6,12 @@ module starts no process and knows no TypeScript beyond the words that `typegen`
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from msgspec import Raw
 
+from .. import threads
 from ..program import check as checks
 from ..program import inputs as input_types
 from ..program.check import Check, Checked, CheckJob, Unchecked, Verdict
@@ -34,7 +34,7 @@ async def declare(tools: list[Tool], *, aliases: bool = True) -> str:
     """Declare tools in TypeScript (`typegen.declarations`); the first time, many of them on a thread."""
     text = typegen.written(tools, aliases=aliases)
     if text is None and len(tools) > FEW:
-        return await asyncio.to_thread(typegen.declarations, tools, aliases=aliases)
+        return await threads.compute(typegen.declarations, tools, aliases=aliases)
     return typegen.declarations(tools, aliases=aliases) if text is None else text
 
 
@@ -139,7 +139,7 @@ class TypeChecks:
         """Declare a program's tools in TypeScript. The first time, many take long, and are written on a thread."""
         tools, words, names = self._shown(code, offered), offered.words, offered.unnamed()
         if len(tools) > FEW and not (has_observed and typegen.is_ready(tools)):
-            return await asyncio.to_thread(typegen.for_program, tools, words, names, has_observed=has_observed)
+            return await threads.compute(typegen.for_program, tools, words, names, has_observed=has_observed)
         return typegen.for_program(tools, words, names, has_observed=has_observed)
 
     def _shown(self, code: str, offered: Offering) -> list[Tool]:

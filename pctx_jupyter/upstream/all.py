@@ -16,7 +16,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .. import errors, files, processes
+from .. import errors, files, processes, threads
 from ..rpc.jsonrpc import Json
 from ..session.observations import Observations
 from ..session.remembered import Permission
@@ -470,9 +470,9 @@ class OpenUpstreams:
 
     async def _make(self, server: config.ServerConfig, file: _File | None, *, is_test: bool = False) -> UpstreamServer:
         """Make a server; with `is_test`, one whose tools nobody can call, and of which nothing is kept."""
-        module = await asyncio.to_thread(import_module, f"{__package__}.server")
+        module = await threads.compute(import_module, f"{__package__}.server")
         if self._around is None:
-            signin = await asyncio.to_thread(import_module, f"{__package__}.sign_in")
+            signin = await threads.compute(import_module, f"{__package__}.sign_in")
             data = self._data and Path(self._data)
             in_keychain = self._settings.sign_ins == "keychain"
             kept = signin.SignInStore(str(data / "sign-ins.json") if data else "", in_keychain=in_keychain)

@@ -17,7 +17,7 @@ import msgspec
 from mcp import Client, MCPError
 from msgspec import Raw
 
-from .. import errors
+from .. import errors, threads
 from ..rpc.jsonrpc import Json
 from ..tools import keywords, names
 from ..tools.catalog import Call, Tool
@@ -159,13 +159,13 @@ class Listing:
         self._listing_problems.clear()
         found = await self._read_tools(client) if client.server_capabilities.tools is not None else {}
         # Thousands of names, each taken apart into words: not in the loop that all share.
-        await asyncio.to_thread(_number_those_that_meet, found, self.found)
+        await threads.compute(_number_those_that_meet, found, self.found)
         self._features = features.of(self._server.name, client.server_capabilities, await self._read_prompts(client))
         self._instructions = self._redactor.clean((client.instructions or "")[: 2 * MOST_INSTRUCTIONS])
         self._instructions = self._instructions[:MOST_INSTRUCTIONS]
         self.found, self.has_listed = found, True
         # Thousands of hashes, and a file of some megabytes: not in the loop that all share.
-        self._take(await asyncio.to_thread(self._compared_now))
+        self._take(await threads.compute(self._compared_now))
         for _ in self._offer():
             await asyncio.sleep(0)
         self._note_compared()

@@ -17,15 +17,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
+from weakref import WeakKeyDictionary
 
 import msgspec
 
-from .. import errors, processes, visible
+from .. import errors, processes, threads, visible
 from . import references
 from .references import Reference
 
 COMMAND_S = 30.0
 """Seconds a ``${command:…}`` may take: some ask for a finger on a key."""
+
+KEYCHAIN_S = 25.0
+"""Seconds a ``${keychain:…}`` may take: some ask for a password. An attempt to connect takes 30."""
 
 KEYCHAIN_SERVICE = "pctx"
 """The name under which keychain entries are looked up; the entry's own is the user name."""
@@ -45,6 +49,8 @@ _BYTES = "surrogateescape"
 
 PUBLIC = ("HOME", "LANG", "LOGNAME", "PATH", "PWD", "SHELL", "TEMP", "TMP", "TMPDIR", "TZ", "USER", "USERPROFILE")
 """Variables that hold no secret. Every other one may, so its value is taken out of texts."""
+
+_keychain: WeakKeyDictionary[asyncio.AbstractEventLoop, threads.OneThread] = WeakKeyDictionary()
 
 _SECRET_WORDS = ("KEY", "TOKEN", "SECRET", "PASSW", "AUTH", "CREDENTIAL", "COOKIE")
 
@@ -139,7 +145,7 @@ async def _read(reference: Reference, folder: str) -> tuple[str, list[str]]:
         case "separator":
             return os.sep, []
         case "keychain":
-            value = await asyncio.to_thread(_from_keychain, reference.name)
+            value = await _from_keychain(reference.name)
             return value, [value]
     value = await _from_command(reference.name)
     return value, [value]
@@ -162,7 +168,18 @@ async def _from_environment(reference: Reference, folder: str) -> tuple[str, lis
     return value, [] if name in PUBLIC else [value]
 
 
-def _from_keychain(name: str) -> str:
+async def _from_keychain(name: str) -> str:
+    # Locked, it does not answer until its user has typed a password, and neither does any other entry.
+    turn = _keychain.setdefault(asyncio.get_running_loop(), threads.OneThread())
+    try:
+        return await turn.run(lambda: _read_keychain(name), KEYCHAIN_S)
+    except TimeoutError:
+        raise SecretUnavailable(
+            f"Cannot read ${{keychain:{name}}}: the keychain has not answered within {KEYCHAIN_S:g} s; unlock it"
+        ) from None
+
+
+def _read_keychain(name: str) -> str:
     try:
         import keyring
     except ImportError:

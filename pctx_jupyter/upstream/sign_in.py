@@ -31,7 +31,7 @@ from mcp.shared.auth import (
 )
 from pydantic import AnyUrl, BaseModel, ValidationError
 
-from .. import errors
+from .. import errors, threads
 from ..session.upstreams import SignIn
 from . import reach, store
 from .addresses import check_url
@@ -113,6 +113,7 @@ class SignInStore:
             place = store.FilePlace(path)
         what, unread = "the list of sign-ins", "sign in again"
         self._store = store.Store(place, f"{path}.lock" if path else "", KeptSignIn, what=what, unread=unread)
+        self._thread = threads.OneThread()
         self._is_watched = not in_keychain
         self._mark: object = self._store.mark if self._is_watched else None
 
@@ -123,7 +124,7 @@ class SignInStore:
 
     async def get(self, name: str, url: str) -> KeptSignIn:
         """What is kept for a server; nothing, when it was another server's."""
-        kept = await asyncio.to_thread(self._store.get, name)
+        kept = await self._thread.run(lambda: self._store.get(name))
         return msgspec.structs.replace(kept) if kept is not None and kept.url == url else KeptSignIn(url)
 
     async def change(self, name: str, url: str, change: Callable[[KeptSignIn], None]) -> None:
@@ -134,20 +135,20 @@ class SignInStore:
             change(kept)
             return kept
 
-        await asyncio.to_thread(self._store.change, name, changed)
+        await self._thread.run(lambda: self._store.change(name, changed))
         self._note_own_change()
 
     async def forget(self, name: str) -> None:
         """Keep nothing for a server any more."""
-        if await asyncio.to_thread(self._store.get, name) is not None:
-            await asyncio.to_thread(self._store.change, name, lambda _: None)
+        if await self._thread.run(lambda: self._store.get(name)) is not None:
+            await self._thread.run(lambda: self._store.change(name, lambda _: None))
             self._note_own_change()
 
     async def has_changed(self) -> bool:
         """Whether another process has changed the file since this was last asked."""
         if not self._is_watched:
             return False
-        before, self._mark = self._mark, await asyncio.to_thread(lambda: self._store.mark)
+        before, self._mark = self._mark, await self._thread.run(lambda: self._store.mark)
         return before != self._mark
 
     def _note_own_change(self) -> None:

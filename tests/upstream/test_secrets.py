@@ -6,6 +6,7 @@ import base64
 import json
 import logging
 import re
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import keyring
 import pytest
 from keyring.backend import KeyringBackend
 
+from pctx_jupyter.upstream import secrets
 from pctx_jupyter.upstream.secrets import RedactingFilter, Redactor, SecretText, SecretUnavailable
 
 SECRET = 'tr0ub4dor&3 "x"'
@@ -21,7 +23,13 @@ SECRET = 'tr0ub4dor&3 "x"'
 class MemoryKeychain(KeyringBackend):
     priority = 1  # type: ignore[assignment]  # the base has a property for all its classes
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.unlocked = threading.Event()
+        self.unlocked.set()
+
     def get_password(self, service: str, username: str) -> str | None:
+        self.unlocked.wait()
         return SECRET if (service, username) == ("pctx", "wiki") else None
 
     def set_password(self, service: str, username: str, password: str) -> None:
@@ -29,14 +37,17 @@ class MemoryKeychain(KeyringBackend):
 
 
 @pytest.fixture
-def keychain() -> Iterator[None]:
-    before = keyring.get_keyring()
-    keyring.set_keyring(MemoryKeychain())
-    yield
+def keychain() -> Iterator[MemoryKeychain]:
+    before, there = keyring.get_keyring(), MemoryKeychain()
+    keyring.set_keyring(there)
+    yield there
+    there.unlocked.set()
     keyring.set_keyring(before)
 
 
-async def test_references_are_read_and_mixed_with_text(monkeypatch: pytest.MonkeyPatch, keychain: None) -> None:
+async def test_references_are_read_and_mixed_with_text(
+    monkeypatch: pytest.MonkeyPatch, keychain: MemoryKeychain
+) -> None:
     monkeypatch.setenv("WIKI", SECRET)
     text = SecretText("a ${env:WIKI} b ${keychain:wiki} c ${command:printf '%s\\n' '{x}'} d")
     assert await text.resolve() == (f"a {SECRET} b {SECRET} c {{x}} d", [SECRET, SECRET, "{x}"])
@@ -113,9 +124,24 @@ async def test_what_stands_for_nothing_is_never_sent(monkeypatch: pytest.MonkeyP
         ("${command:a\0b}", "it cannot be started"),
     ],
 )
-async def test_what_cannot_be_read_says_which_and_why(keychain: None, written: str, why: str) -> None:
+async def test_what_cannot_be_read_says_which_and_why(keychain: MemoryKeychain, written: str, why: str) -> None:
     with pytest.raises(SecretUnavailable, match=why):
         await SecretText(written).resolve()
+
+
+async def test_a_locked_keychain_takes_one_thread_however_often_it_is_asked(
+    keychain: MemoryKeychain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keychain.unlocked.clear()
+    monkeypatch.setattr(secrets, "KEYCHAIN_S", 0.01)
+    threads = threading.active_count()
+    for _ in range(3):
+        with pytest.raises(SecretUnavailable, match=r"the keychain has not answered within 0\.01 s; unlock it"):
+            await SecretText("${keychain:wiki}").resolve()
+    assert threading.active_count() <= threads + 1
+    monkeypatch.undo()
+    keychain.unlocked.set()
+    assert await SecretText("${keychain:wiki}").resolve() == (SECRET, [SECRET])
 
 
 async def test_what_a_command_complains_about_stays_out_of_the_error() -> None:
