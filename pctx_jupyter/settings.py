@@ -241,7 +241,8 @@ class Settings:
         16,
         "Programs that may wait for a person's consent at the same time, besides those that run; they keep their "
         "processes. One client's may have half of these places. A call of one more program is denied at once. As many "
-        "more may wait for their turn in busy notebooks.",
+        "more may wait for their turn in busy notebooks, or for programs that their tools run; one client's may have "
+        "half of those, too.",
     )
     audit: str = _setting(
         "off",

@@ -139,6 +139,8 @@ class HostFleet:
             )
         seat = Seat(self._scheduler, job.session, is_interactive=job.is_interactive)
         try:
+            if not seat.is_taken:
+                job.hold.queue()
             host = await self._take(seat)
             job.hold.begin(seat)
             for is_last in (False, True):

@@ -154,6 +154,8 @@ class Pool:
         """
         try:
             async with asyncio.timeout(self._settings.max_queue_s):
+                if not seat.is_taken:
+                    hold.queue()
                 await seat.take()
                 hold.begin(seat)
                 return await self._take()

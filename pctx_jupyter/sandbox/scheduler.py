@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from enum import Enum
 
@@ -37,14 +37,15 @@ class Ticket:
         session: The fairness key: whose program it is.
         is_interactive: Whether a person waits for it in a notebook.
         granted: Called each time it gets a place, once for every time it asks.
+        is_counted: Whether it is held, and counts among those of which only so many may be.
     """
 
-    __slots__ = ("granted", "has_run", "is_interactive", "session", "since", "state")
+    __slots__ = ("granted", "has_run", "is_counted", "is_interactive", "session", "since", "state")
 
     def __init__(self, session: str, granted: Callable[[], None], *, is_interactive: bool) -> None:
         self.session, self.granted, self.is_interactive = session, granted, is_interactive
         self.state = TicketState.WAITING
-        self.has_run = False
+        self.has_run = self.is_counted = False
         self.since = 0.0
         """When it got its place."""
 
@@ -91,7 +92,8 @@ class Scheduler:
         places: How many programs may run at the same time.
         per_session: How many of them may belong to one session.
         kept: How many places are kept for interactive programs. At least one place is left for the others.
-        most_held: How many programs may give their places up while they wait for another program.
+        most_held: How many programs may give their places up while they wait for another program. One session's may
+            have half of these.
         clock: Returns monotonic seconds.
     """
 
@@ -109,6 +111,7 @@ class Scheduler:
         self._queues: dict[str, _Queue] = {}  # by session
         self._grants = 0
         self._others = 0  # programs running that are not interactive
+        self._counted: Counter[str] = Counter()  # programs held of which only so many may be, by session
         self._mean_s = USUAL_S
         self.running = 0
         """Programs that have a place."""
@@ -142,24 +145,33 @@ class Scheduler:
 
         Args:
             ticket: The program's.
-            always: Whether to do so even if many programs are held; the caller then bounds their number.
+            always: Whether to do so even if many programs are held; the caller then bounds their number, and they do
+                not count among `most_held`.
 
         Returns:
             Whether it is held now.
         """
         if ticket.state in (TicketState.HELD, TicketState.OVER):
             return ticket.state is TicketState.HELD
-        if not always and self.held >= self._most_held:
+        if not always and not self._may_hold(ticket.session):
             return False
         self._withdraw(ticket, TicketState.HELD)
         self.held += 1
+        if not always:
+            ticket.is_counted = True
+            self._counted[ticket.session] += 1
         self._grant()
         return True
+
+    def _may_hold(self, session: str) -> bool:
+        """Whether one more program of a session may be held that counts."""
+        own, share = self._counted[session], (self._most_held + 1) // 2
+        return own < share and self._counted.total() < self._most_held
 
     def resume(self, ticket: Ticket) -> None:
         """Ask again for the place of a program that is held; does nothing otherwise."""
         if ticket.state is TicketState.HELD:
-            self.held -= 1
+            self._end_hold(ticket)
             self._wait(ticket)
 
     def leave(self, ticket: Ticket) -> None:
@@ -167,9 +179,17 @@ class Scheduler:
         if ticket.state is TicketState.OVER:
             return
         if ticket.state is TicketState.HELD:
-            self.held -= 1
+            self._end_hold(ticket)
         self._withdraw(ticket, TicketState.OVER)
         self._grant()
+
+    def _end_hold(self, ticket: Ticket) -> None:
+        self.held -= 1
+        if ticket.is_counted:
+            ticket.is_counted = False
+            self._counted[ticket.session] -= 1
+            if not self._counted[ticket.session]:
+                del self._counted[ticket.session]
 
     # where a program stands
 

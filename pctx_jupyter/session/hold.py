@@ -28,13 +28,15 @@ class ProgramSlot(Protocol):
 class Hold:
     """The waits of one program's calls.
 
-    A call waits for a person who has to consent, or for its turn in a busy notebook. The program gives its place up
-    while every open call waits, and takes it again before one of them, or a new one, goes on. Its wall clock stands
-    still while a call waits for a person, and while the program waits for its place.
+    A call waits for a person who has to consent, for its turn in a busy notebook, or for a program without a place that
+    its tool may have run. The program gives its place up while every open call waits, and takes it again before one of
+    them, or a new one, goes on. Its wall clock stands still while a call waits for a person, and while the program
+    waits for its place.
 
     Attributes:
         place: The program's place; None: it needs none.
         is_without_place: Whether the program has given its place up.
+        on_queue: Called when the program has to wait for its first place; None: nothing is called.
         on_place: Called when the program gets its first place; None: nothing is called.
         on_clock: Called when the wall clock stops or starts, with whether it stands still; None: nothing is called.
     """
@@ -49,12 +51,14 @@ class Hold:
         "is_without_place",
         "on_clock",
         "on_place",
+        "on_queue",
         "place",
     )
 
     def __init__(self) -> None:
         self.place: ProgramSlot | None = None
         self.is_without_place = False
+        self.on_queue: Callable[[], None] | None = None
         self.on_place: Callable[[], None] | None = None
         self.on_clock: Callable[[bool], None] | None = None
         self._open = 0
@@ -62,6 +66,11 @@ class Hold:
         self._turns: set[int] = set()  # calls that wait for their turn, by number
         self._timeout: asyncio.Timeout | None = None
         self._stopped, self._left_s = 0, 0.0
+
+    def queue(self) -> None:
+        """The program has to wait for its first place."""
+        if self.on_queue is not None:
+            self.on_queue()
 
     def begin(self, place: ProgramSlot) -> None:
         """The program has its first place."""
@@ -136,7 +145,7 @@ class Hold:
             self.start_clock()
 
     def begin_turn(self, number: int) -> None:
-        """An open call waits for its turn in a busy notebook, from now until it ends.
+        """An open call waits for its turn in a busy notebook, or may wait for a program, from now until it ends.
 
         Args:
             number: The call's.

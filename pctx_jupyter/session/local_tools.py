@@ -244,6 +244,7 @@ class LocalTools:
     async def _ask_client(self, call: Call, asked: wire.ExecuteTool, here: Here | None = None) -> Raw:
         if self.channel.is_closed:
             raise errors.ToolFailed(f"Cannot call {call.path}: its {self._whose} is gone", name="ConnectionLost")
+        number = self.session.serving.begin(call)
         try:
             if here is not None:
                 result = await here(rpc.Request(0, wire.EXECUTE_TOOL, rpc.raw(asked)))
@@ -260,6 +261,8 @@ class LocalTools:
         except errors.PctxError as error:
             known = _tool_error(error.data)
             raise errors.ToolFailed(error.message, name=known.name, token=known.token) from None
+        finally:
+            self.session.serving.end(number)
 
     # guest programs, which call this client's tools
 

@@ -194,6 +194,7 @@ class Registry:
             session = known[agent] = self._make(
                 "agent", owner.kernel_id, OwnAgentSession, lambda session: (own, *self._offered_to(owner))
             )
+            session.serving = owner.serving
         if session.name != owner.name:
             session.name = owner.name
         session.place = owner.place

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Generic, Literal, TypeVar, Unpack
 
 from msgspec import Raw
@@ -52,6 +53,7 @@ from .journal import Clock, Journal, journal_of
 from .meter import Meter, SessionMeter
 from .policy import Policy, Then
 from .request import ProgramOptions, ProgramRequest, check_program, servers_of
+from .serving import ServedCalls
 from .tool_calls import ToolCalls
 from .trace import INTERNAL, MOST_CODE, Recorder, StoppedBy, Trace, TraceState
 from .type_checks import TypeChecks
@@ -164,6 +166,8 @@ class Session:
         self.kept = kept.KeptNames(settings.max_kept, settings.max_kept_bytes, in_all=kept_in_all)
         """What its programs left for later ones."""
         self.executions: dict[str, Execution] = {}
+        self.serving = ServedCalls()
+        """The calls that its client serves."""
         self.handles: ClientHandles | None = None
         """The objects that its client holds for programs; None: the client has not said that it holds any."""
         self.servers: SessionServers | None = None
@@ -522,11 +526,14 @@ class Session:
 
         if execution.span is not None:
             execution.hold.on_place = execution.span.queued()
+        execution.hold.on_queue = partial(self.serving.queue, execution.hold)
         try:
             value = await self._run(job, serve, execution.publish)
         except ProgramThrew as error:
             failure = self._explained(diagnostics.failure(error.thrown, program))
             raise errors.ExecutionFailed(failure, **execution.output()) from None
+        finally:
+            self.serving.leave(execution.hold)
         return _Outcome(value, survey, checked)
 
     def _explain(self, name: str) -> str | None:

@@ -133,13 +133,19 @@ def test_programs_that_come_back_do_not_keep_another_session_from_its_turn() -> 
     assert other.state is RUNNING
 
 
-def test_only_so_many_programs_are_held_unless_their_number_is_bounded_elsewhere() -> None:
-    scheduler = Scheduler(3, most_held=1)
-    tickets = entered(scheduler, "abc")
+def test_only_so_many_programs_are_held_half_of_them_of_one_session_and_others_that_are_bounded_elsewhere() -> None:
+    scheduler = Scheduler(6, most_held=2)
+    tickets = entered(scheduler, "aabbcd")
+    held = [scheduler.hold(ticket, always=False) for ticket in tickets[:5]]
+    assert held == [True, False, True, False, False]  # half of them are a's, half are b's
+    assert scheduler.hold(tickets[5], always=True)
+    scheduler.resume(tickets[0])
+    assert scheduler.hold(tickets[4], always=False) and scheduler.held == 3
+    scheduler.leave(tickets[4])
     assert scheduler.hold(tickets[0], always=False)
-    assert not scheduler.hold(tickets[1], always=False)
-    assert scheduler.hold(tickets[2], always=True)
-    assert states(tickets) == [HELD, RUNNING, HELD] and scheduler.held == 2
+    for ticket in tickets:
+        scheduler.leave(ticket)
+    assert scheduler.held == 0 and not scheduler._counted
 
 
 @pytest.mark.parametrize("before", ["waiting", "running", "held"])

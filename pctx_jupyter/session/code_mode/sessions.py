@@ -122,7 +122,11 @@ class CodeModeSession:
         door = self.runs.get(call.execution_id)
         if door is None:
             raise errors.ToolFailed(f"Cannot call {call.tool.path}: its client is gone", name="ConnectionLost")
-        return await door.call_tool(namespace, call)
+        number = self.session.serving.begin(call)
+        try:
+            return await door.call_tool(namespace, call)
+        finally:
+            self.session.serving.end(number)
 
 
 class CodeModeSessions:
