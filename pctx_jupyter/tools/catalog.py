@@ -232,6 +232,10 @@ class Asker(Protocol):
         """Names it among the executions of all sessions."""
 
     @property
+    def client(self) -> str:
+        """Whose it is, for a fair share of what is bounded: a session, or one of the clients that share it."""
+
+    @property
     def asked_by(self) -> AskedBy: ...
     @property
     def whose(self) -> str:

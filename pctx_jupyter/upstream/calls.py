@@ -41,6 +41,7 @@ from .elicitation import Elicitations, OpenCall
 from .features import Feature
 from .listing import Listing
 from .secrets import Redactor
+from .turns import AT_ONCE, OF_ONE, Turns
 
 MOST_ROUNDS = 10
 """Times that a server may ask something before it ends one call."""
@@ -89,6 +90,7 @@ class ToolCaller:
     ) -> None:
         self._server, self._connection, self._listing, self._redactor = server, connection, listing, redactor
         self._asking, self._most_bytes = asking, most_bytes
+        self._turns = Turns()
 
     async def call(self, name: str, call: Call) -> Raw:
         """Call one tool.
@@ -196,14 +198,16 @@ class ToolCaller:
         return Raw(self._redactor.clean_json(bytes(value)))
 
     async def _in_time(self, opened: OpenCall, attempt: Attempt[_Ended]) -> _Ended:
-        """Send a request, and answer what the server asks, in the time that a call may take.
+        """Send a request when it is its turn, and answer what the server asks, in the time that a call may take.
 
         The time in which a person is asked does not count.
         """
         call, own_s = opened.call, self._server.call_timeout_s
         limit_s = own_s if own_s is not None or call.asker is None else call.asker.call_s
+        client, has_turn = "" if call.asker is None else call.asker.client, False
         try:
-            async with nullcontext() if limit_s is None else opened.hold.time_limit(limit_s):
+            async with nullcontext() if limit_s is None else opened.hold.time_limit(limit_s), self._turns.turn(client):
+                has_turn = True
                 answers: InputResponses | None = None
                 state: str | None = None
                 for _ in range(MOST_ROUNDS):
@@ -212,6 +216,13 @@ class ToolCaller:
                         return result
                     answers, state = await self._asking.answers(result, opened), result.request_state
         except TimeoutError:
+            if not has_turn:
+                raise errors.ToolFailed(
+                    f"Cannot call {call.tool.path}: its turn has not come within {limit_s or 0:g} s, and it was not "
+                    f"sent. {self._server.name} is sent {AT_ONCE} calls at once, {OF_ONE} of one client, of which "
+                    f"{self._turns.open_of(client)} are open; await fewer calls at once",
+                    name="TimeoutError",
+                ) from None
             if own_s is None and limit_s is not None:
                 raise errors.ToolTimeout(call.tool.path, limit_s) from None
             raise errors.ToolFailed(

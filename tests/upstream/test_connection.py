@@ -20,6 +20,7 @@ from pctx_jupyter import errors
 from pctx_jupyter.rpc import jsonrpc as rpc
 from pctx_jupyter.rpc import nonfinite
 from pctx_jupyter.upstream.connection import STALE_S
+from pctx_jupyter.upstream.turns import Turns
 from pctx_jupyter.upstream.values import MOST_ERROR, value_of
 
 from .conftest import OpenWorld, World, peer
@@ -269,6 +270,11 @@ async def test_its_own_limit_on_calls_counts_in_place_of_the_general_one(open_wo
             await world.call("Good.slow", {"n": 600})
         assert raised.value.name == "TimeoutError"
         await world.until(lambda: "cancelled slow" in lines(tmp_path / "log"))
+        turns = world.upstreams._open["Good"]._calls._turns = Turns(at_once=1)
+        async with turns.turn("other"):
+            with pytest.raises(errors.ToolFailed, match=r"turn has not come within 0\.2 s, and it was not sent.*fewer"):
+                await world.call("Good.slow", {"n": 600})
+        assert await world.call("Good.echo", {"text": "next"}) == "next"
 
 
 async def test_a_server_killed_during_a_call_fails_it_at_once_and_the_next_one_succeeds(
