@@ -19,7 +19,7 @@ from .executable import Executable
 log = logging.getLogger(__name__)
 
 FORMAT_S = 5.0
-"""Seconds one text may take; it takes 0.02."""
+"""Seconds one text may take, and may wait for its turn before; it takes 0.02."""
 
 AT_ONCE = 2
 """Processes at the same time; who comes then waits."""
@@ -46,18 +46,31 @@ class Formatter:
 
         Raises:
             SandboxUnavailable: There is no Deno to do it.
-            Busy: It took too long.
+            Busy: It took too long, or its turn did not come.
         """
-        async with self._turn:
-            try:
-                self._deno = self._deno or await executable.find(self._settings.deno)
-                return await self._run(self._deno.path, code)
-            except errors.SandboxUnavailable as error:
-                raise errors.SandboxUnavailable(error.message.replace("start a sandbox", "format")) from None
-            except OSError as error:
-                raise errors.SandboxUnavailable(
-                    f"Cannot format: Deno does not start: {processes.shortage(error)}"
-                ) from None
+        try:
+            async with asyncio.timeout(self._format_s):
+                await self._turn.acquire()
+        except TimeoutError:
+            raise errors.Busy(
+                f"Cannot format: {AT_ONCE} texts are being formatted, and others waited before this one, for "
+                f"{self._format_s:g} s; try again"
+            ) from None
+        try:
+            return await self._format(code)
+        finally:
+            self._turn.release()
+
+    async def _format(self, code: str) -> str | Unformattable:
+        try:
+            self._deno = self._deno or await executable.find(self._settings.deno)
+            return await self._run(self._deno.path, code)
+        except errors.SandboxUnavailable as error:
+            raise errors.SandboxUnavailable(error.message.replace("start a sandbox", "format")) from None
+        except OSError as error:
+            raise errors.SandboxUnavailable(
+                f"Cannot format: Deno does not start: {processes.shortage(error)}"
+            ) from None
 
     async def _run(self, deno: str, code: str) -> str | Unformattable:
         try:
