@@ -135,8 +135,8 @@ class Settings:
     )
     max_agent_states: int = _setting(
         50,
-        "States that agents may have, each with what an agent's programs export for its later ones; the one unused "
-        "the longest makes room. 0: agents keep nothing between programs.",
+        "States that agents may have, each with what an agent's programs export for its later ones; of the client "
+        "that has the most, the one unused the longest makes room. 0: agents keep nothing between programs.",
         least=0,
     )
     max_agent_state_bytes: int = _setting(1 * MIB, "Bytes of programs and JSON that one such state may have.")

@@ -7,13 +7,14 @@ the owner it was made for: the same token, or the same user.
 from __future__ import annotations
 
 import secrets
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 
 from .. import errors
 from ..program.kept import KeptNames
+from ..session.execution import CLIENT
 from ..settings import Settings
 from .headings import Heading
 
@@ -31,6 +32,7 @@ class AgentState:
     Args:
         id: Unguessable, for it names state.
         owner: For whom it was made.
+        client: Which of the owner's clients asked for it.
         kept: Their exports.
         used_at: When it was last asked for, by the clock.
         programs: How many run with it now.
@@ -38,6 +40,7 @@ class AgentState:
 
     id: str
     owner: str
+    client: str
     kept: KeptNames
     used_at: float
     programs: int = 0
@@ -85,7 +88,7 @@ class States:
         if state is None or state.owner != owner:
             raise errors.InvalidParams(
                 f"Cannot run program: no such state; one is kept for {self._settings.agent_state_idle_s:g} s after "
-                f'its last use. Begin again with state "{NEW}"'
+                f'its last use, unless newer ones need its room. Begin again with state "{NEW}"'
             )
         state.used_at = self._clock()
         self._known.move_to_end(state.id)
@@ -101,19 +104,27 @@ class States:
 
     def _make(self, owner: str) -> AgentState:
         if len(self._known) >= self._settings.max_agent_states:
-            oldest = next((state for state in self._known.values() if not state.programs), None)
-            if oldest is None:
-                raise errors.Busy("Cannot run program: programs run in all states (Pctx.max_agent_states); try again")
-            self.close(oldest.id)
+            self._make_room()
         kept = KeptNames(
             self._settings.max_kept,
             self._settings.max_agent_state_bytes,
             limits=("Pctx.max_kept", "Pctx.max_agent_state_bytes"),
             way_out=f'export less, or begin again with state "{NEW}"',
         )
-        state = AgentState(secrets.token_urlsafe(12), owner, kept, self._clock())
+        state = AgentState(secrets.token_urlsafe(12), owner, CLIENT.get(), kept, self._clock())
         self._known[state.id] = state
         return state
+
+    def _make_room(self) -> None:
+        """Forget the state unused the longest of the client that has the most, among those without a program.
+
+        So a client that makes one state after another takes its own from itself.
+        """
+        idle = [state for state in self._known.values() if not state.programs]
+        if not idle:
+            raise errors.Busy("Cannot run program: programs run in all states (Pctx.max_agent_states); try again")
+        of_client = Counter((state.owner, state.client) for state in self._known.values())
+        self.close(max(idle, key=lambda state: of_client[state.owner, state.client]).id)
 
     def _expire(self) -> None:
         before = self._clock() - self._settings.agent_state_idle_s

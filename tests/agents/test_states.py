@@ -11,7 +11,7 @@ from pctx_jupyter.agents.functions import Functions
 from pctx_jupyter.agents.states import NEW, OWNER, States
 from pctx_jupyter.program.result import Emit, ValuesKept
 from pctx_jupyter.rpc import jsonrpc as rpc
-from pctx_jupyter.session.execution import Job, ServeCall
+from pctx_jupyter.session.execution import CLIENT, Job, ServeCall
 from pctx_jupyter.session.registry import Registry
 from pctx_jupyter.settings import Settings
 
@@ -111,6 +111,18 @@ def test_the_state_unused_the_longest_makes_room_unless_a_program_runs_with_it()
     assert made.open(one.id, "") is one and len(made) == 2
     with pytest.raises(errors.InvalidParams, match="no such state"):
         made.open(other.id, "")
+
+
+async def test_the_client_with_the_most_states_makes_room_for_its_own_and_for_others() -> None:
+    made = states(max_agent_states=4)
+    modest = made.open(NEW, "")
+    CLIENT.set("greedy")
+    first, *_ = [made.open(NEW, "") for _ in range(10)]
+    CLIENT.set("other")
+    made.open(NEW, "")
+    assert made.open(modest.id, "") is modest and len(made) == 4
+    with pytest.raises(errors.InvalidParams, match="unless newer ones need its room"):
+        made.open(first.id, "")
 
 
 def test_no_state_is_made_while_programs_run_in_all() -> None:
