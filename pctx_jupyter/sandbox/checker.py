@@ -134,9 +134,9 @@ class Checker:
         if reason := self._refused.get(key):
             return Unchecked(reason)
         try:
-            findings = await self._ask(job, "check", Findings)
+            findings = await self._ask_surely(job, "check", Findings)
             if findings.found and job.whole:
-                findings = await self._ask(replace(job, declarations=job.whole), "check", Findings)
+                findings = await self._ask_surely(replace(job, declarations=job.whole), "check", Findings)
         except NotServed as error:
             if error.is_lasting:
                 self._refused[key] = error.reason
@@ -158,7 +158,7 @@ class Checker:
             self._outlines.move_to_end(code)
             return self._outlines[code]
         try:
-            found: list[Outline] = await self._ask(CheckJob(session, code, client=client), "read", list[Outline])
+            found: list[Outline] = await self._ask_surely(CheckJob(session, code, client=client), "read", list[Outline])
         except NotServed as error:
             raise errors.Busy(error.reason) from None
         outline = found[0].from_utf16(code) if found else None
@@ -232,6 +232,15 @@ class Checker:
             return await self._ask(job, method, reply, offset)
         except NotServed as error:
             raise errors.Busy(f"{error.reason}; try again") from None
+
+    async def _ask_surely(self, job: CheckJob, method: str, reply: type[Reply]) -> Reply:
+        """As `_ask`, but once more where the process has ended: not each of its requests can be the reason."""
+        try:
+            return await self._ask(job, method, reply)
+        except NotServed as error:
+            if not error.has_ended:
+                raise
+            return await self._ask(job, method, reply)
 
     async def _ask(self, job: CheckJob, method: str, reply: type[Reply], offset: int | None = None) -> Reply:
         """Serve one request in a compiler.

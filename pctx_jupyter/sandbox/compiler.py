@@ -85,11 +85,12 @@ class NotServed(Exception):
     Attributes:
         reason: A sentence that says why.
         is_lasting: Whether the same request will fail again.
+        has_ended: Whether the process ended meanwhile; requests of others may have filled its memory before.
     """
 
-    def __init__(self, reason: str, *, is_lasting: bool = False) -> None:
+    def __init__(self, reason: str, *, is_lasting: bool = False, has_ended: bool = False) -> None:
         super().__init__(reason)
-        self.reason, self.is_lasting = reason, is_lasting
+        self.reason, self.is_lasting, self.has_ended = reason, is_lasting, has_ended
 
 
 class Starter:
@@ -296,7 +297,7 @@ class Compiler:
                 raise NotServed(given_up, is_lasting=True) from None
             too_large = worker is not None and await _status(worker) in NO_MEMORY
             why = "The type checker ran out of memory" if too_large else "The type checker ended"
-            raise NotServed(why, is_lasting=too_large) from None
+            raise NotServed(why, is_lasting=too_large, has_ended=True) from None
         except errors.PctxError as error:
             log.info("type checker = failed to %s: %s", method, error.message)
             why = "The type checker failed; the program may be nested too deeply, or too large"
