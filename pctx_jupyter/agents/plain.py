@@ -16,6 +16,7 @@ from .. import errors, processes
 from ..rpc import jsonrpc as rpc
 from ..rpc import nonfinite, span_context
 from ..rpc.jsonrpc import Json
+from ..session.execution import CLIENT
 from ..session.request import check_timeout
 from ..session.session import Session
 from ..slices import in_slices
@@ -76,8 +77,13 @@ class Plain:
             return None
         return message if isinstance(message, rpc.Request) and message.method in METHODS else None
 
-    async def answer(self, request: rpc.Request) -> bytes:
-        """The JSON-RPC response, encoded; cancelling it stops its program."""
+    async def answer(self, request: rpc.Request, client: str = "") -> bytes:
+        """The JSON-RPC response, encoded; cancelling it stops its program.
+
+        Args:
+            client: Whose request it is, for a fair share of the places.
+        """
+        CLIENT.set(client)
         outcome: dict[str, Json]
         task = asyncio.current_task()
         assert task is not None

@@ -93,9 +93,10 @@ class AgentServer:
             reports += 1
             await context.session.report_progress(reports, None, message)
 
-        CLIENT.set(_client(context))
+        owner = str(getattr(context.request, "scope", {}).get(OWNER_KEY, ""))
+        OWNER.set(owner)
+        CLIENT.set(_client(context, owner))
         AGENT.set(_name(context))
-        OWNER.set(str(getattr(context.request, "scope", {}).get(OWNER_KEY, "")))
         asks = asking.asks(context, params)
         with span_context.entered(span_context.with_current_span(context.meta or {})):
             answer = await self._functions.call(params.name, params.arguments or {}, report, asks)
@@ -118,11 +119,11 @@ class AgentServer:
         await self.server.notify_tools_changed()
 
 
-def _client(context: Context) -> str:
-    """Name the client of a request: by its session in the older era of the protocol, else by the name it gives."""
+def _client(context: Context, owner: str) -> str:
+    """Name the client of a request: by its session in the older era of the protocol, else by its owner and its name."""
     headers = getattr(context.request, "headers", None) or {}
     info = context.session.client_params and context.session.client_params.client_info
-    return str(headers.get("mcp-session-id") or (info.name if info else ""))[:100]
+    return str(headers.get("mcp-session-id") or f"{owner} {info.name if info else ''}")[:100]
 
 
 def _name(context: Context) -> str:

@@ -110,7 +110,7 @@ class McpHandler(AsgiHandler, PctxHandler):
                 return
             with span_context.entered(span_context.of_request(self.request.headers)):
                 if request is not None:
-                    await self._answer_plainly(door.plain.answer(request))
+                    await self._answer_plainly(door.plain.answer(request, self._owner()))
                 else:
                     application = _named(await door.endpoint(), self.content)
                     await self.run_asgi(_owned(application, self._owner()), self.content)

@@ -435,6 +435,8 @@ async def hang_up(endpoint: str, headers: Headers, params: dict[str, Any], runni
         while not session.executions:
             assert not asked.done(), asked.result().text
             await asyncio.sleep(0.01)
+        (execution,) = session.executions.values()
+        assert execution.client.removeprefix(f"{session.id}/").strip(), "it has a share of its own"
         asked.cancel()
         await asyncio.wait([asked])
 
