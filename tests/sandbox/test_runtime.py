@@ -167,14 +167,15 @@ def test_large_values_pass_both_ways() -> None:
 # ── Tools and inputs ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_failed_call_is_an_error_where_the_program_called() -> None:
+@pytest.mark.parametrize("places", [False, True])
+def test_failed_call_is_an_error_where_the_program_called(places: bool) -> None:
     code = """async function f() {
       return await Notebook.fail("x");
     }
     let seen; try { await f() } catch (e) { seen = [e instanceof Error, e.name, e.message, Object.keys(e), e.stack] }
     seen"""
     stack = "ValueError: no x\n    at f (program.ts:2:29)\n    at program.ts:4:27"
-    assert converse(code).value == [True, "ValueError", "no x", [], stack]
+    assert converse(code, places=places).value == [True, "ValueError", "no x", [], stack]
 
 
 @pytest.mark.parametrize(

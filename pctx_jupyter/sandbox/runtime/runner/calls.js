@@ -101,7 +101,8 @@ export function call(name, args) {
   });
   mapSet(pending, id, entry);
   ofCall(answer, entry);
-  if (places) params += ',"stack":' + stringify(textOf(error, "stack") ?? "");
+  // Of an Error of its own: V8 writes a stack when it is first read, and that of `error` begins with its later message.
+  if (places) params += ',"stack":' + stringify(textOf(new ErrorC(), "stack") ?? "");
   send('{"jsonrpc":"2.0","id":' + id + ',"method":"call","params":' + params + "}}");
   lastSent = id;
   entry.isSent = true; // Not reached where the stack is full.
