@@ -24,6 +24,7 @@ _STATEMENTS = {
     "try_statement": "a try statement",
     "while_statement": "a while statement",
 }
+_FUNCTIONS = ("function_declaration", "generator_function_declaration")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +34,20 @@ class Ending:
     Args:
         kind: What it is: "a declaration of total", "a for statement".
         names: The names that it declares, as they are written; empty: it declares none.
+        is_function: Whether it declares a function.
         value_line: The line of the earlier expression that gives the program's value; None: there is none.
     """
 
     kind: str
     names: str
+    is_function: bool
     value_line: int | None
 
     @property
     def way_out(self) -> str:
         """How the program returns what its author wanted."""
+        if self.is_function:
+            return f"end it with a call, such as await {self.names}()"
         return f"end it with {self.names}" if self.names.isidentifier() else "end it with the value itself"
 
 
@@ -61,19 +66,23 @@ def ending(code: str) -> Ending | None:
     last = next((node for node in reversed(parse(code).named_children) if node.type != "comment"), None)
     if last is None or last.type == "expression_statement" or with_parentheses(code) != code:
         return None
-    names = ""
+    names, is_function = "", False
     kind = _STATEMENTS.get(last.type)
     if kind is None:
-        names = _names(last)
+        declared = _declaration(last)
+        names, is_function = _names(declared), declared.type in _FUNCTIONS
         kind = f"a declaration of {names}" if names else "a declaration"
     value_line = None if outline.last is None else code.count("\n", 0, outline.last[0]) + 1
-    return Ending(kind, names, value_line)
+    return Ending(kind, names, is_function, value_line)
+
+
+def _declaration(node: Node) -> Node:
+    """What is declared, with `export` or without it."""
+    return (node.child_by_field_name("declaration") or node) if node.type == "export_statement" else node
 
 
 def _names(node: Node) -> str:
     """The names that a declaration declares, as they are written."""
-    if node.type == "export_statement" and (inner := node.child_by_field_name("declaration")) is not None:
-        node = inner
     if node.type in ("lexical_declaration", "variable_declaration"):
         named = [one.child_by_field_name("name") for one in node.named_children if one.type == "variable_declarator"]
     else:

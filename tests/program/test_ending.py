@@ -36,7 +36,22 @@ def test_an_end_that_gives_no_value_is_named(code: str, kind: str) -> None:
 def test_the_line_of_an_earlier_value_is_named() -> None:
     found = ending("const a = 1;\nf();\nconst b = 2;")
     assert found is not None and found.value_line == 2
-    assert (found.kind, found.way_out) == ("a declaration of b", "end it with b")
+    assert found.kind == "a declaration of b"
+
+
+@pytest.mark.parametrize(
+    ("code", "way_out"),
+    [
+        ("const a = 1;", "end it with a"),
+        ("const a = 1, b = 2;", "end it with the value itself"),
+        ("async function main() { return 1 }", "end it with a call, such as await main()"),
+        ("export function main() { return 1 }", "end it with a call, such as await main()"),
+        ("for (const x of xs) f(x)", "end it with the value itself"),
+    ],
+)
+def test_the_way_out_returns_what_was_wanted(code: str, way_out: str) -> None:
+    found = ending(code)
+    assert found is not None and found.way_out == way_out
 
 
 @pytest.mark.parametrize(
