@@ -37,6 +37,14 @@ def line(text: str, longest: int) -> str:
     return spelled(" ".join(text[: 2 * longest].split()))[:longest]
 
 
+def shortened(text: str, most: int) -> str:
+    """Cut a text in the middle to `most` characters: the last line of a traceback says what went wrong."""
+    if len(text) <= most:
+        return text
+    half = most // 2
+    return f"{text[:half]}\n… {len(text) - 2 * half:,} characters left out …\n{text[-half:]}"
+
+
 class LogText:
     """What the other end of a pipe chose, for a log: made one short line when it is written, and only then."""
 

@@ -65,7 +65,7 @@ class CallSummary:
             self._cut_off.append(call)
         else:
             self._failed[call.tool] += 1
-            self._reasons.setdefault(call.tool, " ".join(error.split())[:MAX_REASON])
+            self._reasons.setdefault(call.tool, _reason(error))
 
     @property
     def counted(self) -> str:
@@ -117,6 +117,14 @@ class CallSummary:
             if counts
         ]
         return ", ".join(parts)
+
+
+def _reason(error: str) -> str:
+    """The beginning of an error in one line; of a traceback, its last line, which says what went wrong."""
+    lines = error.strip().splitlines()
+    if len(lines) > 1 and "Traceback (most recent call last)" in lines[0]:
+        error = lines[-1]
+    return " ".join(error.split())[:MAX_REASON]
 
 
 def _calls(number: int) -> str:

@@ -29,7 +29,7 @@ from mcp_types import (
 from msgspec import Raw
 from pydantic import Discriminator, Tag, TypeAdapter
 
-from .. import errors
+from .. import errors, visible
 from ..foreign import CLOSED, EVENT_TOO_LARGE, LOST, NEVER_RAN
 from ..rpc import nonfinite
 from ..rpc.jsonrpc import Json
@@ -124,7 +124,7 @@ class ToolCaller:
 
             result = await self._in_time(opened, attempt)
             if result.is_error:
-                message = self._redactor.clean(values.error_of(result))[: values.MOST_ERROR]
+                message = visible.shortened(self._redactor.clean(values.error_of(result)), values.MOST_ERROR)
                 raise errors.ToolFailed(message + opened.unasked, details=self._details(result.structured_content))
         return self._cleaned(values.value_of(result, has_text_lists=self._server.has_text_lists))
 
@@ -276,7 +276,7 @@ class ToolCaller:
                 f"Cannot finish {path}: the connection to {self._server.name} was lost; it may or may not have run",
                 name="ConnectionLost",
             )
-        message = self._redactor.clean(error.message)[: values.MOST_ERROR]
+        message = visible.shortened(self._redactor.clean(error.message), values.MOST_ERROR)
         return errors.ToolFailed(message + unasked, name="McpError", details=self._details(error.data))
 
     def _details(self, data: Any) -> Json:

@@ -261,9 +261,19 @@ async def test_a_refused_call_that_ends_the_program_was_not_sent() -> None:
     assert answer.text.endswith("Tell the user; do not retry.")
 
 
-async def test_calls_that_failed_are_said_though_the_program_ended_well() -> None:
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        ("no such\ncity", "no such city"),
+        (
+            "Traceback (most recent call last):\n" + '  File "a.py", line 1\n' * 99 + "KeyError: 'Oslo'\n",
+            "KeyError: 'Oslo'",
+        ),
+    ],
+)
+async def test_calls_that_failed_are_said_though_the_program_ended_well(error: str, said: str) -> None:
     async def fail(call: Call) -> Raw:
-        raise errors.ToolFailed("no such\ncity")
+        raise errors.ToolFailed(error)
 
     async def act(job: Job, serve: ServeCall, emit: Emit) -> int:
         for _ in range(2):
@@ -272,7 +282,7 @@ async def test_calls_that_failed_are_said_though_the_program_ended_well() -> Non
         return 1
 
     text = (await Client(agents(act, ORDERS, serve=fail)).call("execute", code="1")).text
-    assert text == ("Warning: 2 of 2 calls failed: Sales.loadOrders 2 times (Sales.loadOrders: no such city)\n1")
+    assert text == f"Warning: 2 of 2 calls failed: Sales.loadOrders 2 times (Sales.loadOrders: {said})\n1"
 
 
 @pytest.mark.parametrize(

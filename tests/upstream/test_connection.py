@@ -221,6 +221,9 @@ async def test_what_a_tool_says_of_its_failure_reaches_the_program(open_world: O
         with pytest.raises(errors.ToolFailed, match="no such city") as refused:
             await world.call("Good.content", {"text": json.dumps(failed)})
         assert refused.value.data == {"name": "ToolError", "data": {"field": "city"}}
+        with pytest.raises(errors.ToolFailed, match=r"^Traceback[^…]*…[^…]*…[^…]*the end$") as long:
+            await world.call("Good.fail", {"text": "Traceback" + "x" * 1_000_000 + "the end"})
+        assert len(long.value.message) < MOST_ERROR + 50
         with pytest.raises(errors.ToolFailed, match="one object of named arguments") as raised:
             await world.call("Good.echo", ["a"])
         assert raised.value.name == "TypeError"

@@ -12,6 +12,8 @@ import traceback
 from functools import cache
 from pathlib import Path
 
+from ... import visible
+
 LONGEST = 20_000
 """Characters of a traceback that are kept: an exception may carry a message of any size."""
 
@@ -44,10 +46,7 @@ def traceback_of_user_frames(error: BaseException) -> str:
         return f"{type(error).__name__}: <its traceback could not be formatted: {type(broken).__name__}>"
     for name, cell in files.items():
         text = text.replace(f'File "{name}"', cell)
-    if len(text) > LONGEST:
-        half = LONGEST // 2
-        text = f"{text[:half]}\n… {len(text) - LONGEST:,} characters left out …\n{text[-half:]}"
-    return text.rstrip("\n")
+    return visible.shortened(text, LONGEST).rstrip("\n")
 
 
 def _keep_user_frames(found: traceback.TracebackException, seen: set[int]) -> dict[str, str]:

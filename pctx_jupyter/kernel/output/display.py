@@ -18,6 +18,7 @@ from ... import values
 from ...errors import Failure
 from ...tools import typegen
 from ...tools.catalog import UNTYPED, Tool
+from ...visible import shortened as cut
 from . import branches, sortable, tree, whole
 from .markup import Markup, escape, join, page, tag, visible, without_commands
 
@@ -363,11 +364,7 @@ def clean(text: str, most: int = MOST_MESSAGE) -> str:
 
 def shortened(text: str, most: int = MOST_MESSAGE) -> str:
     """Return text cut in the middle to `most` characters; it hides nothing else, as what is left of commands would."""
-    text = text.replace("\r\n", "\n").rstrip("\n")
-    if len(text) <= most:
-        return text
-    half = most // 2
-    return f"{text[:half]}\n… {len(text) - most:,} characters left out …\n{text[-half:]}"
+    return cut(text.replace("\r\n", "\n").rstrip("\n"), most)
 
 
 def _marked(frame: str) -> Markup:

@@ -20,6 +20,8 @@ import {
 
 /** UTF-16 units of an error's name, message and stack that leave the sandbox. */
 const MAX_TEXT = 8000;
+/** UTF-16 units in each half of a text that was cut which the mark between the halves may take. */
+const CUT_MARK = 20;
 /** Causes of an error that its message lists, and errors of an AggregateError. */
 const MAX_CAUSES = 5;
 
@@ -46,8 +48,19 @@ function replaceAll(text, url, name) {
   return from === 0 ? text : done + slice(text, from);
 }
 
+/**
+ * Cut a text in the middle: the last line of a traceback says what went wrong. A text that was cut is not cut again.
+ *
+ * @param {string} text
+ */
+function shortened(text) {
+  if (text.length <= MAX_TEXT) return text;
+  const half = MAX_TEXT / 2 - CUT_MARK, gone = text.length - 2 * half;
+  return slice(text, 0, half) + "\n\u2026 " + gone + " characters left out \u2026\n" + slice(text, half + gone);
+}
+
 /** @param {string} text */
-const tidy = (text) => rename(toWellFormed(text.length > MAX_TEXT ? slice(text, 0, MAX_TEXT) + "\u2026" : text));
+const tidy = (text) => rename(toWellFormed(shortened(text)));
 
 /**
  * Write `error.stack` without the frames of the runner and of Deno, which would show paths of the host.
