@@ -7,8 +7,6 @@ only that connection keeps it. A `Redactor` takes known values out of texts that
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
 import logging
 import os
 import re
@@ -16,13 +14,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, quote_plus
 from weakref import WeakKeyDictionary
 
 import msgspec
 
 from .. import errors, processes, threads, visible
-from . import references
+from . import references, spellings
 from .references import Reference
 
 COMMAND_S = 30.0
@@ -41,11 +38,6 @@ HIDDEN = "***"
 
 LONGEST_RECORD = 4_000
 """Characters of a library's log record: some hold a whole message."""
-
-_URL_SAFE = str.maketrans("+/", "-_")
-
-_BYTES = "surrogateescape"
-"""How Python writes bytes that are no text."""
 
 PUBLIC = ("HOME", "LANG", "LOGNAME", "PATH", "PWD", "SHELL", "TEMP", "TMP", "TMPDIR", "TZ", "USER", "USERPROFILE")
 """Variables that hold no secret. Every other one may, so its value is taken out of texts."""
@@ -230,16 +222,10 @@ class Redactor:
     def learn_more(self, values: Iterable[str]) -> None:
         """Know these values, too."""
         self._values |= set(values)
-        forms: set[str] = set()
-        for value in self._values:
-            if len(value) >= SHORTEST:
-                # An environment variable may hold bytes that are no text: Python makes surrogates of them.
-                forms |= {value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
-                forms |= {quote(value, safe="", errors=_BYTES), quote_plus(value, errors=_BYTES)}
-                forms |= _in_base64(value.encode(errors=_BYTES))
-        texts = sorted(forms, key=len, reverse=True)
-        self._pattern = re.compile("|".join(map(re.escape, texts))) if texts else None
-        self._bytes = re.compile(b"|".join(re.escape(text.encode(errors=_BYTES)) for text in texts)) if texts else None
+        hidden = sorted((value for value in self._values if len(value) >= SHORTEST), key=len, reverse=True)
+        source = "|".join(map(spellings.pattern, hidden))
+        self._pattern = re.compile(source) if hidden else None
+        self._bytes = re.compile(source.encode(errors=spellings.BYTES)) if hidden else None
 
     def clean(self, text: str) -> str:
         """The text without them."""
@@ -262,19 +248,6 @@ class Redactor:
             case int() | float() if HIDDEN in self.clean(str(value)):
                 return HIDDEN
         return value
-
-
-def _in_base64(value: bytes) -> set[str]:
-    """Return what Base64 makes of a value, alone or within a longer text such as ``user:value``.
-
-    Three bytes become four characters, so there is one form for each place within a group of three. Characters that
-    depend on the neighbours of the value as well are left out.
-    """
-    found = {base64.b64encode(value).decode().rstrip("=")}
-    for before in range(3):
-        first, end = -(-before * 8 // 6), (before + len(value)) * 8 // 6
-        found.add(base64.b64encode(bytes(before) + value).decode()[first:end])
-    return found | {form.translate(_URL_SAFE) for form in found}
 
 
 class RedactingFilter(logging.Filter):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 import logging
 import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import quote, quote_plus
 
 import keyring
 import pytest
@@ -155,12 +157,41 @@ def test_it_shows_nothing_of_itself() -> None:
     assert SECRET not in f"{text} {text!r} {[text]} {text:}"
 
 
-def test_a_redactor_finds_every_common_form() -> None:
-    redactor = Redactor()
-    redactor.learn([SECRET, "short"])
-    forms = [SECRET, json.dumps(SECRET), "tr0ub4dor%263%20%22x%22", base64.b64encode(SECRET.encode()).decode()]
-    for form in forms:
-        assert "tr0ub" not in redactor.clean(f"x {form} y") and "***" in redactor.clean(f"x {form} y")
+def lower(quoted: str) -> str:
+    return re.sub("%..", lambda found: found[0].lower(), quoted)
+
+
+SPELLED: dict[str, Callable[[str], str]] = {
+    "as it is": str,
+    "JSON": json.dumps,
+    "JSON in UTF-8": lambda value: json.dumps(value, ensure_ascii=False),
+    "JSON in JSON": lambda value: json.dumps(json.dumps(value)),
+    "JSON of PHP": lambda value: json.dumps(value).replace("/", "\\/"),
+    "JSON of .NET": lambda value: re.sub("[&'+<>]", lambda found: f"\\u{ord(found[0]):04X}", json.dumps(value)),
+    "a part of a URL": lambda value: quote(value, safe=""),
+    "a part of a URL, in lower case": lambda value: lower(quote(value, safe="")),
+    "encodeURIComponent": lambda value: quote(value, safe="!'()*~"),
+    "a form": quote_plus,
+    "HTML": html.escape,
+    "HTML of numbers": lambda value: "".join(c if c.isalnum() else f"&#{ord(c)};" for c in value),
+    "HTML of hexadecimal numbers": lambda value: "".join(c if c.isalnum() else f"&#x{ord(c):X};" for c in value),
+    "hexadecimal": lambda value: value.encode().hex(),
+    "Base64": lambda value: base64.b64encode(value.encode()).decode(),
+}
+"""What writers make of a value."""
+
+
+@pytest.mark.parametrize("spell", SPELLED.values(), ids=SPELLED)
+@pytest.mark.parametrize(
+    "value",
+    [SECRET, "00\\'00", '\\a\\\\"b\\', "/+é 😀=~", "`!@#$%^&*()_-+{}[]|:;'<>?,./", "---KEY\nab/+=\r\n\tKEY---"],
+)
+def test_a_redactor_finds_every_common_form(spell: Callable[[str], str], value: str) -> None:
+    redactor, text = Redactor(), f"[{spell(value)}]"
+    redactor.learn([value, "short"])
+    cleaned = redactor.clean(text)
+    assert re.fullmatch(r"""\[\\*["']?\\*["']?\*\*\*\\*["']?\\*["']?=*\]""", cleaned), cleaned
+    assert json.loads(redactor.clean_json(json.dumps(text).encode())) == cleaned
     assert redactor.clean("short") == "short"
 
 
