@@ -8,7 +8,6 @@ A sound has the type `audio`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,14 +81,12 @@ def ended(
         code: The program, to warn of an end that gives no value.
         calls: Its tool calls, to warn of those that failed or were not sent.
     """
-    payload, value, images = result.value, None, _Images()
-    if memoryview(payload).nbytes <= excerpt.MOST_DECODED:
-        with suppress(msgspec.DecodeError):  # a number that Python does not read: the text is all there is
-            value = nonfinite.decode(payload)
-        if value is not None and (b'"image"' in bytes(payload) or b'"audio"' in bytes(payload)):
-            without = images.taken_out(value, DEEPEST_IMAGE)
-            if images.there_are:
-                value, payload = without, nonfinite.encode(without)
+    payload, images = result.value, _Images()
+    value = excerpt.decoded(payload)
+    if value is not None and (b'"image"' in bytes(payload) or b'"audio"' in bytes(payload)):
+        without = images.taken_out(value, DEEPEST_IMAGE)
+        if images.there_are:
+            value, payload = without, nonfinite.encode(without)
     printed = "\n".join([console.rstrip("\n"), *map(images.of_display, shown)]).strip("\n")
     has_value = bytes(memoryview(payload)[:5]) != b"null"
     warnings = list(calls.warnings()) if calls is not None else []

@@ -7,9 +7,11 @@ left of the room is divided evenly among the large ones.
 
 from __future__ import annotations
 
-from itertools import islice
+import re
+from itertools import islice, repeat
 from typing import Any
 
+import msgspec
 from msgspec import Raw
 
 from .. import visible
@@ -18,7 +20,10 @@ from . import headings, shape
 from .headings import QUOTE, Heading, quoted
 
 MOST_DECODED = 4 << 20
-"""Bytes of JSON decoded to be cut in structure; of more only the beginning is shown. The loop is everyone's."""
+"""Bytes of JSON decoded to be cut in structure. The loop is everyone's."""
+MOST_COMMAS = 50_000
+"""Commas of longer JSON that is decoded all the same: it has few values, such as images. Decoding 16 MiB of those takes
+20 ms. Of any other, only the beginning is shown."""
 
 ADVICE = "Return less: filter, slice, aggregate or pick fields in the program."
 REST = " Nothing is kept: to see more, run it again and return another part, such as rows.slice(20, 60)."
@@ -41,6 +46,23 @@ MAX_LONG_TEXTS = 8
 """Texts of one record that are shown apart."""
 MAX_LEVELS = 40
 """Levels of a value that are shown; JSON deeper than that says nothing to a reader."""
+BASE64 = 200
+"""Characters at the beginning of a text by which Base64 is recognised."""
+ENCODED_ROOM = 80
+"""Characters that cut Base64 gets."""
+
+_NOT_BASE64 = re.compile(r"[^A-Za-z0-9+/_=\r\n-]")
+_KINDS = ("[A-Z]", "[a-z]", "[0-9]")
+
+
+def decoded(payload: Raw) -> Any:
+    """Decode the JSON of a value that is to be shown; None: it has too many bytes in too many values, or cannot be read."""
+    if memoryview(payload).nbytes > MOST_DECODED and bytes(payload).count(b",") > MOST_COMMAS:
+        return None
+    try:
+        return nonfinite.decode(payload)
+    except msgspec.DecodeError:  # a number that Python does not read: the text is all there is
+        return None
 
 
 def of_value(payload: Raw, value: Any, most: int) -> str:
@@ -48,11 +70,11 @@ def of_value(payload: Raw, value: Any, most: int) -> str:
 
     Args:
         payload: Its JSON.
-        value: The same, decoded; None where the payload has more than `MOST_DECODED` bytes, or Python cannot read it.
+        value: The same, as `decoded` returns it.
         most: Characters.
     """
     size = memoryview(payload).nbytes
-    if isinstance(value, str) and ("\n" in value or size > most):
+    if isinstance(value, str) and ("\n" in value or size > most) and not (size > most and _is_encoded(value)):
         return of_text(value, most)
     if size <= most:
         return headings.in_one_line(nonfinite.readable(payload).decode())
@@ -85,8 +107,12 @@ def _written(value: Any) -> str:
 
 def _long_texts(record: dict[str, Any]) -> list[str]:
     """The names of a record's long texts of several lines."""
-    found = [name for name, text in record.items() if isinstance(text, str) and len(text) >= LONG_TEXT and "\n" in text]
+    found = [name for name, text in record.items() if isinstance(text, str) and _is_long(text)]
     return found[:MAX_LONG_TEXTS] if len(record) <= 10 * MAX_LONG_TEXTS else []
+
+
+def _is_long(text: str) -> bool:
+    return len(text) >= LONG_TEXT and "\n" in text and not _is_encoded(text)
 
 
 def _with_texts_apart(record: dict[str, Any], names: list[str], room: int) -> str:
@@ -144,9 +170,16 @@ def _cut(value: Any, room: int, levels: int) -> Any:
     return value
 
 
+def _is_encoded(text: str) -> bool:
+    """Whether a text seems to be Base64: bytes, of which no part says anything to a reader."""
+    part = text[:BASE64]
+    return len(part) == BASE64 and not _NOT_BASE64.search(part) and all(map(re.search, _KINDS, repeat(part)))
+
+
 def _cut_text(text: str, room: int) -> str:
     if _length(text, room + 1) <= room:
         return text
+    room = min(room, ENCODED_ROOM) if _is_encoded(text) else room
     room = max(room - 30, 8)
     escaped = _length(text[:room], 12 * room)
     kept = max(room * room // max(escaped, 1), 4)  # fewer where each takes more

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -136,8 +138,22 @@ def test_what_is_wide_at_every_level_is_not_walked_through() -> None:
 
 def test_more_than_can_be_decoded_is_shown_from_its_beginning() -> None:
     payload = Raw(b"[" + b"1," * excerpt.MOST_DECODED + b"1]")
-    text = excerpt.of_value(payload, None, 2_000)
+    text = excerpt.of_value(payload, excerpt.decoded(payload), 2_000)
     assert text.startswith("[1,1,") and "8.0 MB" in text and len(text) <= 2_000
+
+
+def test_few_values_of_many_bytes_are_cut_in_structure() -> None:
+    payload = Raw(msgspec.json.encode({"page": "word " * 2_000_000, "n": 1}))
+    text = excerpt.of_value(payload, excerpt.decoded(payload), 2_000)
+    assert text.startswith('{"page":"word ') and '"n":1}' in text and "9.5 MB" in text and len(text) <= 2_000
+
+
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode, base64.encodebytes])
+def test_of_base64_the_beginning_is_enough(encode: Callable[[bytes], bytes]) -> None:
+    blob = encode(bytes(range(256)) * 100).decode()
+    for value in (blob, {"blob": blob, "n": 1}):
+        text = excerpt.of_value(Raw(msgspec.json.encode(value)), value, 16_000)
+        assert len(text) < 500 and "more characters" in text and (value == blob or '"n":1' in text)
 
 
 def test_a_long_output_keeps_its_beginning_and_its_end() -> None:

@@ -367,6 +367,13 @@ async def test_too_large_an_image_is_described() -> None:
     assert answer.images == () and "2,250,000 bytes: too large" in answer.text
 
 
+async def test_images_of_any_size_are_no_base64_in_the_text() -> None:
+    photos = [PIXEL | {"data": "A" * 3_000_000}] * 2
+    answer = await Client(agents(lambda *_: {"photos": photos, "n": 1})).call("execute", code="")
+    described = "[image/png of 2,250,000 bytes: too large, or one too many, to be shown]"
+    assert answer.text == f'{{"photos":["{described}","{described}"],"n":1}}'
+
+
 async def test_an_agent_sees_the_images_a_program_displays_and_reads_the_rest() -> None:
     def act(job: Job, serve: ServeCall, emit: Emit) -> None:
         emit(Display(rpc.raw({"text/plain": "a table"})))
