@@ -344,10 +344,9 @@ class _Space:
         opening = f"interface {self.interface}" if self.interface else f"declare namespace {self.name}"
         needed = self.types if len(entries) == len(self.entries) else {n for entry in entries for n in entry.types}
         types = [self.types[name] for name in sorted(needed)]
-        if self.about and functions:
-            opening = self.about + opening
-        yield from _block(opening, functions if self.scope else functions + types)
-        yield from _block(opening, hidden)
+        about = self.about if functions or hidden else ""
+        yield from _block(about + opening if functions else opening, functions if self.scope else functions + types)
+        yield from _block(opening if functions else about + opening, hidden)
         if self.scope:
             yield from _block(f"declare namespace {self.scope}", types)
 

@@ -27,6 +27,7 @@ class Tool:
     description: str | None = None
     input_schema: Any = None
     output_schema: Any = None
+    about: str = ""
 
     @property
     def namespace_name(self) -> str:
@@ -181,8 +182,10 @@ def test_namespace_and_its_other_spelling_extend_what_is_there(namespace: str, l
 
 
 def test_reserved_word_is_a_functions_name_all_the_same() -> None:
-    text = typegen.declarations([Tool("cart", "delete"), Tool("cart", "DELETE_ALL"), Tool("cart", "NEW")])
+    tools = [Tool("cart", name, about="Carts.") for name in ("delete", "DELETE_ALL", "NEW")]
+    text = typegen.declarations(tools)
     assert schemas.errors_in(text) == []
+    assert text.count("Carts.") == 1 == typegen.declarations(tools[:1]).count("Carts.")
     assert "export { delete_tool as delete };" in text
     assert "const new_tool: typeof Cart.new;" in text
     assert "export { deleteAll as DELETE_ALL, new_tool as NEW };" in text
