@@ -166,7 +166,7 @@ def _invalid(frame: bytes | str, why: str) -> errors.PctxError:
     except RecursionError:
         return _too_deep(frame)
     if frame[:1] in ("[", b"[") or frame.lstrip()[:1] in ("[", b"["):
-        return errors.InvalidRequest("Cannot read message: batches are not supported; send one message a frame")
+        return errors.InvalidRequest("Cannot read message: batches are not supported; send one message at a time")
     found = identify(frame)
     return errors.InvalidRequest(f"Cannot read message: {why}", id=found.id, kind=found.kind)
 

@@ -287,13 +287,25 @@ async def test_a_plain_clients_mistakes_are_named(jp_fetch: Any) -> None:
     assert "missing required field `code`" in (await plain(jp_fetch, "execute", kode="1"))["error"]
 
 
-async def test_what_is_no_request_is_refused_without_a_traceback(jp_fetch: Any) -> None:
+@pytest.mark.parametrize("version", [None, "2025-11-25", "2026-07-28"])
+async def test_what_is_no_message_is_refused_in_words_of_the_protocol(jp_fetch: Any, version: str | None) -> None:
     headers = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
-    for body in (b"", b"{", b"[]", b"\xff\xfe", b'{"jsonrpc": "1"}'):
+    headers |= {} if version is None else {"MCP-Protocol-Version": version}
+    batch = b'[{"jsonrpc": "2.0", "id": 1, "method": "tools/list"}]'
+    for body, code, said in (
+        (b"", -32700, ""),
+        (b"{", -32700, ""),
+        (b"\xff\xfe", -32700, ""),
+        (batch, -32600, "batches are not supported; send one message at a time"),
+        (b'{"jsonrpc": "1"}', -32600, '"jsonrpc" must be "2.0"'),
+        (b'{"jsonrpc": "2.0", "id": null, "method": "tools/list"}', -32600, "its id must be a string or an integer"),
+    ):
         with pytest.raises(HTTPClientError) as refusal:
             await jp_fetch("mcp", method="POST", body=body, headers=headers)
         assert refusal.value.code == 400, body
-        assert b"Traceback" not in refusal.value.response.body, body
+        error = json.loads(refusal.value.response.body)["error"]
+        assert (error["code"], said in error["message"]) == (code, True), error
+        assert "pydantic" not in error["message"], error
 
 
 UNREAD: list[tuple[str, str, int | None, str]] = [
