@@ -10,6 +10,7 @@ import contextlib
 import errno
 import logging
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -40,8 +41,12 @@ END_S = 2.0
 
 NO_THREADS = "unable to create worker threads"
 """What Deno writes when the system refuses it a thread."""
+ERROR = "error: "
+"""How the line begins in which Deno says what went wrong; lines with places of the code follow."""
 REPORT = ("Platform:", "Version:", "Args:", "View stack trace", "note:", "===")
 """How lines of Deno's crash report begin that do not say what happened; one is its whole command line."""
+_COLOUR = re.compile(r"\x1b\[[\d;]*m")
+_FOLDER = re.compile(r"file://\S*/")
 
 
 @dataclass(slots=True, eq=False)
@@ -91,12 +96,13 @@ def reason(stderr: str) -> str:
     """Find the line of a process's stderr that says why it ended; empty if there is none."""
     if NO_THREADS in stderr:
         return processes.shortage(OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)))
-    lines = [line.strip()[:300] for line in stderr.split("\n")]
+    lines = [_COLOUR.sub("", line).strip()[:300] for line in stderr.split("\n")]
     lines = [line for line in lines if line and not line.startswith(REPORT)]
     for line, following in pairwise(lines):
         if " panicked at " in line:
             return following
-    return lines[-1] if lines else ""
+    said = next((line for line in lines if line.startswith(ERROR)), lines[-1] if lines else "")
+    return _FOLDER.sub("", said)
 
 
 class Spawner(Protocol):

@@ -255,6 +255,10 @@ async def test_a_launcher_that_is_stopped_is_closed_in_time() -> None:
             "Platform: linux\nArgs: [secret]\n\nthread 'main' panicked at src/a.rs:1:2:\nno memory\nnote: run with …\n",
             "no memory",
         ),
+        (
+            '\x1b[31merror\x1b[0m: Module not found "file:///home/secret/runner.js".\n    at file:///home/secret/boot.js:1:20\n',
+            'error: Module not found "runner.js".',
+        ),
         ("fatal error\nPlatform: linux x86_64\nVersion: 2\nArgs: [secret]\n", "fatal error"),
     ],
 )
