@@ -50,6 +50,14 @@ RESOURCE = "pctx"
 CODE = "kernels"
 """The resource that a user must be allowed to execute to run code outside of a sandbox: a kernel runs any code."""
 
+NO_TOKEN = "Authentication required: send the header 'Authorization: Bearer <token of the Jupyter server>'"
+FOREIGN_PAGE = (
+    "Refused: this Origin is not the server's own; ServerApp.allow_origin can allow one, for requests with a token"
+)
+FOREIGN_HOST = (
+    "Refused: this Host is not local; ServerApp.local_hostnames can have its name, and "
+    "ServerApp.allow_remote_access=True allows every name"
+)
 _ORIGIN = re.compile(r"https?://[^/?#@\s]+")
 """The origin of a page, as a browser sends it: a scheme and a host. ``null``, or nothing at all, is none."""
 
@@ -187,14 +195,14 @@ class PctxHandler(JupyterHandler):
         if (token := self.request.headers.get(TOKEN_HEADER)) and (kernels := self.settings[KERNELS]) is not None:
             await kernels.settle(token)
         self.kernel_id = self._kernel()
+        if not self.check_host():
+            raise web.HTTPError(HTTPStatus.FORBIDDEN, FOREIGN_HOST)
         if self.kernel_id is None:
-            await super().prepare()
-        elif not self.check_host():
-            raise web.HTTPError(HTTPStatus.FORBIDDEN)
+            await self._authenticate()
         else:
             self.current_user = self._jupyter_current_user = User(f"kernel-{self.kernel_id}")
-        if self.current_user is None or not self._is_origin_trusted():
-            raise web.HTTPError(HTTPStatus.FORBIDDEN)
+        if not self._is_origin_trusted():
+            raise web.HTTPError(HTTPStatus.FORBIDDEN, FOREIGN_PAGE if self._origins() else NO_TOKEN)
         route = self._route
         if route is None:
             raise web.HTTPError(HTTPStatus.METHOD_NOT_ALLOWED)
@@ -205,13 +213,23 @@ class PctxHandler(JupyterHandler):
         if route.code is access.Code.ALWAYS:
             await self.demand_code()
 
+    async def _authenticate(self) -> None:
+        """Find out which user asks."""
+        try:
+            await super().prepare()
+        except web.HTTPError as error:
+            if error.status_code == HTTPStatus.FORBIDDEN and self.current_user is None:
+                raise web.HTTPError(HTTPStatus.FORBIDDEN, NO_TOKEN) from None
+            raise
+        if self.current_user is None:
+            raise web.HTTPError(HTTPStatus.FORBIDDEN, NO_TOKEN)
+
     def _admit_host(self) -> None:
         """Let in a sandbox host by its token. Whatever else the request brings does not count; no page may send it."""
         headers = self.request.headers
         running: RunningEngine = self.settings[RUNNING]
         token = headers.get(HOST_TOKEN_HEADER, "")
-        is_page = any(name in headers for name in ("Origin", "Sec-WebSocket-Origin"))
-        if not token or is_page or not self.check_host() or not is_token(token, token_file(running.settings)):
+        if not token or self._origins() or not self.check_host() or not is_token(token, token_file(running.settings)):
             raise web.HTTPError(HTTPStatus.FORBIDDEN)
         self.current_user = self._jupyter_current_user = User("sandbox-host")
 
@@ -333,14 +351,18 @@ class PctxHandler(JupyterHandler):
         """
         if self._route is not None and self._route.is_for_any_origin:
             return True
-        headers = self.request.headers
-        origins = [headers[name] for name in ("Origin", "Sec-WebSocket-Origin") if name in headers]
+        origins = self._origins()
         by_cookie = self.kernel_id is None and self.identity_provider.auth_enabled and not self.token_authenticated
         if origins:
             return all(self._is_own(origin) or (not by_cookie and self._is_allowed(origin)) for origin in origins)
         # Browsers leave it out of a page's own GET, and then say so in a header that no page can set.
-        is_own_page = headers.get("Sec-Fetch-Site") == "same-origin"
+        is_own_page = self.request.headers.get("Sec-Fetch-Site") == "same-origin"
         return not by_cookie or (is_own_page and not self._is_upgrade())
+
+    def _origins(self) -> list[str]:
+        """Where a page says that it comes from; empty: no page does, or one that leaves it out."""
+        headers = self.request.headers
+        return [headers[name] for name in ("Origin", "Sec-WebSocket-Origin") if name in headers]
 
     def _is_own(self, origin: str) -> bool:
         """Whether it is the origin of this server's own pages."""

@@ -25,8 +25,6 @@ from .base import RUNNING, PctxHandler
 DOOR = "pctx_mcp_door"
 """The web application's setting with a coroutine function that gives the engine's `Door`."""
 
-NO_TOKEN = "Authentication required: send the header 'Authorization: Bearer <token of the Jupyter server>'"
-
 KERNEL = "A kernel's own token cannot be used here. Use the token of a user of the server"
 
 
@@ -154,8 +152,6 @@ class McpHandler(AsgiHandler, PctxHandler):
         """Answer with a JSON-RPC error."""
         error = (kwargs.get("exc_info") or (None, None))[1]
         message = error.log_message if isinstance(error, web.HTTPError) else None
-        if status_code == HTTPStatus.FORBIDDEN and self.current_user is None:
-            message = NO_TOKEN
         message = message or HTTPStatus(status_code).phrase
         self.set_header("Content-Type", "application/json")
         self.finish(json.dumps({"jsonrpc": "2.0", "id": None, "error": {"code": -32600, "message": message}}))

@@ -48,7 +48,8 @@ async def test_a_foreign_origin_is_refused_whatever_it_brings(
 ) -> None:
     for origin in ("https://evil.example", "null", "http://localhost:1"):
         headers = {**jp_auth_header, "Origin": origin}
-        assert (await ask(http_server_client, jp_base_url, headers))[0] == 403
+        status, answer = await ask(http_server_client, jp_base_url, headers)
+        assert status == 403 and "ServerApp.allow_origin" in answer["error"]["message"]
     own = {**jp_auth_header, "Origin": f"http://localhost:{jp_http_port}", "Host": f"localhost:{jp_http_port}"}
     assert (await ask(http_server_client, jp_base_url, own))[0] == 200
 
@@ -84,4 +85,21 @@ async def test_every_method_needs_a_token(http_server_client: Any, jp_base_url: 
 
 
 async def test_a_foreign_host_is_refused(http_server_client: Any, jp_base_url: str, jp_auth_header: Headers) -> None:
-    assert (await ask(http_server_client, jp_base_url, jp_auth_header | {"Host": "rebound.example"}))[0] == 403
+    status, answer = await ask(http_server_client, jp_base_url, jp_auth_header | {"Host": "rebound.example"})
+    assert status == 403 and "ServerApp.local_hostnames" in answer["error"]["message"]
+
+
+@pytest.mark.parametrize(("path", "method"), [("api/status", "GET"), ("code-mode/session/create", "POST")])
+async def test_every_route_says_what_a_refused_request_lacks(
+    http_server_client: Any, jp_base_url: str, jp_auth_header: Headers, path: str, method: str
+) -> None:
+    for headers, said in (
+        ({}, "Authorization: Bearer"),
+        (jp_auth_header | {"Origin": "https://evil.example"}, "ServerApp.allow_origin"),
+        (jp_auth_header | {"Host": "rebound.example"}, "ServerApp.allow_remote_access"),
+    ):
+        body = "" if method == "POST" else None
+        with pytest.raises(HTTPClientError) as refusal:
+            await http_server_client.fetch(f"{jp_base_url}pctx/{path}", method=method, headers=headers, body=body)
+        assert refusal.value.code == 403
+        assert said in json.loads(refusal.value.response.body)["message"]
