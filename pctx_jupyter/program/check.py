@@ -189,8 +189,16 @@ def softened(found: Checked, plain: Checked) -> Checked:
         for one in found.diagnostics
         if one.severity == "error" and (one.line, one.column) not in places
     ]
-    listed = sorted([*plain.diagnostics, *warnings], key=lambda one: (one.line, one.column))
-    return replace(found, diagnostics=tuple(listed), has_more=plain.has_more, kept_plain=plain.kept)
+    known = replace(found, diagnostics=plain.diagnostics, has_more=plain.has_more, kept_plain=plain.kept)
+    return warned(known, warnings)
+
+
+def warned(checked: Checked, warnings: Sequence[Diagnostic]) -> Checked:
+    """Add warnings to what a check has found, in the order of the text."""
+    if not warnings:
+        return checked
+    listed = sorted([*checked.diagnostics, *warnings], key=lambda one: (one.line, one.column))
+    return replace(checked, diagnostics=tuple(listed))
 
 
 def warning(checked: Checked) -> str | None:

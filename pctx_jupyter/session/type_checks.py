@@ -14,6 +14,7 @@ from msgspec import Raw
 from .. import threads
 from ..program import check as checks
 from ..program import inputs as input_types
+from ..program import literals
 from ..program.check import Check, Checked, CheckJob, Unchecked, Verdict
 from ..program.kept import KeptNames
 from ..rpc.jsonrpc import NULL
@@ -119,6 +120,18 @@ class TypeChecks:
         Args:
             job: As `job` returns it for the other arguments.
         """
+        verdict = await self._judge(job, offered, inputs, is_editor=is_editor, kept_names=kept_names)
+        return verdict if isinstance(verdict, Unchecked) else checks.warned(verdict, literals.rounded(job.code))
+
+    async def _judge(
+        self,
+        job: CheckJob,
+        offered: Offering,
+        inputs: Mapping[str, Raw] | Iterable[str],
+        *,
+        is_editor: bool,
+        kept_names: KeptNames | None,
+    ) -> Verdict:
         assert self._check is not None, "only programs that are to be checked are judged"
         verdict = await self._check(job)
         if isinstance(verdict, Unchecked) or not (verdict.is_wrong or verdict.kept is not None):

@@ -215,8 +215,10 @@ async def test_a_program_with_wrong_types_does_not_run() -> None:
 
 async def test_a_program_runs_when_only_warned_of() -> None:
     sandbox, checker = FakeSandbox(), FakeChecker(Checked((diagnostic("warning"),)))
-    assert (await checked_session(sandbox, checker).execute("1")).unchecked is None
-    assert len(sandbox.jobs) == 1
+    result = await checked_session(sandbox, checker).execute("'id'; 9007199254740993")
+    assert result.unchecked is None and len(sandbox.jobs) == 1
+    assert result.stderr.startswith("Warning: line 1, column 7: ")
+    assert "line 1, column 7: JavaScript rounds 9007199254740993 to 9007199254740992; pass a text" in result.stderr
 
 
 async def test_a_program_that_could_not_be_checked_runs_and_its_result_says_why() -> None:
