@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from .. import errors, processes
+from ..rpc import headers as request_headers
 from ..rpc.environment import without_secrets
 
 if TYPE_CHECKING:
@@ -45,9 +46,14 @@ class McpClient:
         self._ids = count(1)
 
     async def connect(self) -> None:
-        """Make ready to ask; nothing is asked yet."""
+        """Make ready to ask; nothing is asked yet.
+
+        Raises:
+            CannotConnect: A header cannot be sent.
+        """
         import httpx2  # it takes a while, and few need it
 
+        request_headers.check(self._headers, self._shown())
         if self.client is None:
             accept = {"Accept": "application/json"}
             self.client = httpx2.AsyncClient(headers=accept | self._headers, timeout=self.timeout, trust_env=False)

@@ -25,6 +25,7 @@ from websockets.protocol import Event, State
 
 from .. import errors, processes
 from ..rpc import attached
+from ..rpc import headers as request_headers
 from ..rpc.channel import Channel, OnNotification, Serve
 from ..rpc.environment import without_secrets
 from ..rpc.pulse import Pulse
@@ -242,6 +243,7 @@ async def connect(
         raise errors.CannotConnect(
             "Cannot connect: the URL cannot be read; it looks like ws://localhost:8888/local-tools"
         )
+    request_headers.check(headers, shown)
     try:
         connection = await websocket(
             url.replace("http", "ws", 1) if url.startswith("http") else url,

@@ -25,6 +25,7 @@ from typing import Literal
 import msgspec
 
 from .. import errors, visible
+from ..rpc.headers import unsendable
 from ..rpc.jsonrpc import Json
 from ..tools import names
 from . import clients, references
@@ -36,8 +37,6 @@ MOST_SERVERS = 200
 """Servers one file may name."""
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_SENDABLE = re.compile(r"[\t\x20-\x7e]*")
-"""What the value of a header may have: HTTP sends bytes, and every server reads only these as the same characters."""
 
 FRAMING = ("connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade")
 """Headers that say where a message ends, or what the connection becomes: HTTP's own, and set by nobody else."""
@@ -428,16 +427,6 @@ def at_home(value: str) -> str:
 def folder_of(server: ServerConfig, value: str) -> str:
     """Where a server starts: an absolute folder; a relative one is below the workspace."""
     return os.path.join(server.workspace or os.getcwd(), at_home(value))  # noqa: PTH109, PTH118
-
-
-def unsendable(value: str) -> str | None:
-    """Why a header's value cannot be sent, without a character of it."""
-    sendable = _SENDABLE.match(value)
-    at = 0 if sendable is None else sendable.end()
-    if at == len(value):
-        return None
-    kind = "a line break or control character" if value[at].isascii() else "a character that is not ASCII"
-    return f"holds {kind} (character {at + 1})"
 
 
 def _references_in(written: str) -> list[str]:

@@ -32,10 +32,11 @@ from mcp.shared.auth import (
 from pydantic import AnyUrl, BaseModel, ValidationError
 
 from .. import errors, threads
+from ..rpc.headers import unsendable
 from ..session.upstreams import SignIn
 from . import reach, store
 from .addresses import check_url
-from .config import OAuth, unsendable
+from .config import OAuth
 from .secrets import SecretText
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from msgspec import Raw
 from websockets.asyncio.server import serve
 
 from pctx_jupyter import errors
-from pctx_jupyter.client import PctxClient
+from pctx_jupyter.client import McpClient, PctxClient
 from pctx_jupyter.rpc import jsonrpc as rpc
 from pctx_jupyter.rpc import wire
 from pctx_jupyter.rpc.channel import Channel, OnNotification, Serve, crossed
@@ -167,6 +167,25 @@ async def test_an_address_that_does_not_use_tls_says_so() -> None:
 async def test_a_wrong_token_is_refused_with_the_way_out(server: Server) -> None:
     with pytest.raises(errors.CannotConnect, match="token"):
         await PctxClient(server[0], headers={"Authorization": "token wrong"}).connect()
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ("token s3cret\n", r"the value of the header Authorization holds a line break .*character 13.*token\.strip"),
+        ("token s3crét", r"the value of the header Authorization holds a character that is not ASCII \(character 11\)"),
+    ],
+)
+async def test_a_header_that_cannot_be_sent_is_named_and_not_shown(
+    value: str, why: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    for client in (
+        PctxClient(headers={"Authorization": value}),
+        McpClient("http://x", headers={"Authorization": value}),
+    ):
+        with pytest.raises(errors.CannotConnect, match=why) as refused:
+            await client.connect()
+        assert "s3cr" not in str(refused.value) + caplog.text
 
 
 async def test_a_server_that_says_something_else_is_no_server_of_ours(server: Server) -> None:
