@@ -31,7 +31,7 @@ from ..session.remembered import Permission
 from ..session.watch import Watchers
 from . import terminal
 from .command import Exit, Stop, say
-from .servers import ANSWER_S, Server, ServerCommand, open_url
+from .servers import ANSWER_S, Server, ServerCommand, health, open_url
 from .typed import TypedLines
 
 OVER = "It was answered elsewhere, or its time ran out\n"
@@ -232,7 +232,9 @@ class ServerDesk:
                 return None
             if body is not None and error.code in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY):
                 raise errors.InvalidParams(_why(error)) from None
-            raise Stop(Exit.UNREACHABLE, f"Cannot ask {self.server.url}: {_why(error)}") from None
+            is_refused = error.code == HTTPStatus.FORBIDDEN
+            why = (health(self.server).trouble if is_refused else "") or _why(error)  # the token, or a right of it
+            raise Stop(Exit.UNREACHABLE, f"Cannot ask {self.server.url}: {why}") from None
         except OSError as error:
             raise Stop(Exit.UNREACHABLE, f"Cannot reach {self.server.url}: {getattr(error, 'reason', error)}") from None
 

@@ -18,6 +18,7 @@ from urllib.parse import SplitResult, parse_qs, urlsplit
 from jupyter_core.paths import jupyter_runtime_dir
 from traitlets import Int, Unicode
 
+from ..rpc.headers import unsendable
 from .command import Command, Exit, Stop
 
 TOKEN = "JUPYTER_TOKEN"
@@ -214,7 +215,7 @@ def _at(url: str, token: str, servers: list[Server]) -> Server:
             return replace(server, token=token or server.token)
     path = next((parts.path.removesuffix(end) for end in ENDINGS if parts.path.endswith(end)), parts.path)
     base = _base(parts._replace(path=path, query="", fragment="").geturl())
-    return Server(base, token or os.environ.get(TOKEN, ""))
+    return Server(base, token or os.environ.get(TOKEN, "").strip())
 
 
 def _is_part_of(parts: SplitResult, server: Server) -> bool:
@@ -247,4 +248,14 @@ class ServerCommand(Command):
 
     def chosen(self) -> Server:
         """The server that the options name; raises `Stop`."""
-        return choose(running(), port=self.port, url=self.url, token=self.token)
+        token = _sendable(self.token.strip())
+        server = choose(running(), port=self.port, url=self.url, token=token)
+        _sendable(server.token)
+        return server
+
+
+def _sendable(token: str) -> str:
+    """Refuse a token that no header can hold, without a character of it."""
+    if (why := unsendable(token)) is not None:
+        raise Stop(Exit.USAGE, f"Cannot use the token: it {why}; jupyter server list shows the right one")
+    return token

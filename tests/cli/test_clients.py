@@ -124,6 +124,20 @@ def test_a_servers_own_token_comes_before_that_of_the_environment(monkeypatch: p
     assert servers.choose([here], url="http://localhost:1/?token=given").token == "given"
     assert servers.choose([here], url="http://localhost:2/").token == "another"
     assert servers.choose([here], url="http://localhost:1/", token="said").token == "said"
+    monkeypatch.setenv(servers.TOKEN, "another\n")  # as of a file
+    assert servers.choose([here], url="http://localhost:2/").token == "another"
+
+
+@pytest.mark.parametrize("token", ["s3cr\u00e9t", "s3c\nret"])
+@pytest.mark.parametrize("is_option", [True, False])
+def test_a_token_that_no_header_can_hold_is_refused_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, token: str, is_option: bool
+) -> None:
+    monkeypatch.setenv(servers.TOKEN, "" if is_option else token)
+    command = servers.ServerCommand(url="http://localhost:2/", token=token if is_option else "")
+    with pytest.raises(Stop, match=r"Cannot use the token: it holds .*jupyter server list") as refused:
+        command.chosen()
+    assert "s3c" not in str(refused.value)
 
 
 @pytest.mark.parametrize(
