@@ -18,6 +18,7 @@ from msgspec import Meta
 
 from .. import errors, processes
 from ..nearest import did_you_mean
+from ..program import one_call
 from ..rpc.jsonrpc import Json
 from ..session.policy import Then
 from ..session.request import check_timeout
@@ -25,7 +26,7 @@ from ..session.session import Session
 from ..settings import Settings
 from ..tools.catalog import Tool
 from ..tools.scope import WHOLE
-from . import excerpt, listing, one_call
+from . import excerpt, listing
 from .answers import AgentAnswer, Asking
 from .consent import Guarded
 from .listing import Detail

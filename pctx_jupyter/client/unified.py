@@ -10,18 +10,26 @@
 from __future__ import annotations
 
 import json
+import logging
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self
 
 from .. import errors
+from ..program import one_call
 from ..rpc import jsonrpc as rpc
 from ..rpc import nonfinite
 from ..tools import names
 from .client import PctxClient
 from .http import McpClient, authorization
-from .offers import Callback, payload_of
+from .offers import Callback, payload_of, value_of
+
+log = logging.getLogger(__name__)
+
+_LONG = re.compile(r"\d{16}")
+"""Digits that an integer has which JavaScript may round."""
 
 CallByPath = Callable[[str, dict[str, Any]], Awaitable[Any]]
 """Calls a tool by its full name."""
@@ -147,16 +155,24 @@ class PctxUnifiedClient:
         """Call one tool: over the WebSocket if it is one of ours, as an agent otherwise."""
         payload = payload_of(arguments)
         text = nonfinite.readable(payload).decode()
-        # With NaN in it, it is an expression of JavaScript only.
-        given = f"({text})" if nonfinite.is_marked(payload) else f"JSON.parse({json.dumps(text)})"
+        if _LONG.search(text) is not None and "Infinity" not in text:  # perhaps an integer that JSON.parse would round
+            given = one_call.literal(value_of(payload), path)
+        elif nonfinite.is_marked(payload):  # with NaN in it, it is an expression of JavaScript only
+            given = f"({text})"
+        else:
+            given = f"JSON.parse({json.dumps(text)})"
         code = f"await CALLABLE_TOOLS.execute({json.dumps(path)}, {given})"
         local = self.ws_client if self._is_local(path) else None
         try:
             if local is not None:
-                return (await local.execute_code(code, typecheck=False))["value"]
-            return (await self.mcp_client.execute(code))["output"]
+                ended = await local.execute_code(code, typecheck=False)
+            else:
+                ended = await self.mcp_client.execute(code)
         except errors.ExecutionError as error:
             raise errors.ToolError(f"Tool {path} failed: {error.message}") from error
+        for warned in ended["stderr"].splitlines():
+            log.warning("%s: %s", path, warned)
+        return ended["value"] if local is not None else ended["output"]
 
     def _is_local(self, path: str) -> bool:
         ours = self.ws_client.tools if self.ws_client is not None else {}

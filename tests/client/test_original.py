@@ -122,7 +122,9 @@ async def test_who_cannot_be_reached_or_refuses_is_a_connection_error(urls: Urls
             await hasty.execute("await new Promise(() => setTimeout(() => {}, 60_000)); 1")
 
 
-async def test_tools_are_called_like_methods(unified: Callable[..., PctxUnifiedClient]) -> None:
+async def test_tools_are_called_like_methods(
+    unified: Callable[..., PctxUnifiedClient], caplog: pytest.LogCaptureFixture
+) -> None:
     calls: list[dict[str, Any]] = []
 
     def multiply(arguments: dict[str, Any]) -> Any:
@@ -146,6 +148,11 @@ async def test_tools_are_called_like_methods(unified: Callable[..., PctxUnifiedC
         assert await getattr(client, "async").triple(7) == await client.Async.triple(7) == 21
         awkward = {"__proto__": {"a": 1}, "quote": "'\"\\ \u2028", "nested": [[1], {"k": None}]}
         assert await client.Echo.back(awkward) == awkward
+        await client.register_local_tool("Echo", "text", repr)
+        exact = {"id": 2**53 + 1, "other": [-(2**63)], "nan": float("nan"), "text": "9" * 20}
+        assert await client.Echo.text(exact) == repr(exact)
+        assert await client.Echo.back(id=2**53 + 1) == {"id": 2**53}
+        assert "Echo.back: The result of Echo.back: value.id is 9007199254740993, beyond 2**53" in caplog.text
         assert await asyncio.gather(*(client.Math.add(a=n, b=n) for n in range(5))) == [0, 2, 4, 6, 8]
         assert "Math" in dir(client) and "add" in dir(client.Math)
         with pytest.raises(TypeError, match="one positional argument"):

@@ -104,7 +104,7 @@ async def test_invoke_is_listed_besides_the_functions_for_programs(open_desk: Op
 
 async def test_invoke_calls_one_function_with_its_arguments_as_they_are(open_desk: OpenDesk) -> None:
     async with open_desk() as desk:
-        arguments = {"status": "open", "__proto__": {"x": "`${1}`"}}
+        arguments = {"status": "open", "__proto__": {"x": "`${1}`"}, "ids": [2**53 + 1]}
         answer = asyncio.create_task(desk.invoke("Sales.load_orders", **arguments))
         asked = await desk.asked()
         assert asked["params"]["arguments"] == arguments and asked["params"]["asked_by"] == "agent"
@@ -117,6 +117,8 @@ async def test_wrong_arguments_are_refused_before_the_call(open_desk: OpenDesk) 
     async with open_desk() as desk:
         wrong = await desk.invoke("Sales.loadOrders", status="lost")
         assert wrong.is_error and text(wrong).startswith("Program not run, 0 calls made.") and '"lost"' in text(wrong)
+        rounded = await desk.invoke("Sales.loadOrders", status=2**53 + 1)
+        assert rounded.is_error and text(rounded).startswith("Program not run, 0 calls made.")
         unknown = await desk.invoke("Sales.loadOrder", status="open")
         assert unknown.is_error and "did you mean Sales.loadOrders?" in text(unknown)
         missing = await desk.client.call_tool("invoke", {"name": "Sales.loadOrders"})

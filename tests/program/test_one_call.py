@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pctx_jupyter import errors
-from pctx_jupyter.agents import one_call
+from pctx_jupyter.program import one_call
 
 
 @pytest.mark.parametrize(
@@ -31,10 +31,14 @@ def test_arguments_become_a_literal_that_means_the_same(arguments: dict[str, Any
         assert program == f"await Mail.send({literal})"
 
 
-def test_an_integer_that_javascript_would_round_is_refused() -> None:
+def test_an_integer_that_javascript_would_round_is_exact() -> None:
     assert one_call.program("Mail.send", {"id": -(2**53) + 1}).endswith("-9007199254740991})")
-    with pytest.raises(errors.InvalidParams, match=r"Cannot call Mail\.send: .* 9007199254740993; pass it as a text"):
-        one_call.program("Mail.send", {"ids": [{"id": 2**53 + 1}]})
+    exact = one_call.program("Mail.send", {"ids": [{"id": 2**53 + 1}, -(2**63)]})
+    assert "(9007199254740993n as unknown as number)" in exact
+    assert "(-9223372036854775808n as unknown as number)" in exact
+
+
+def test_a_number_that_json_does_not_have_is_refused() -> None:
     with pytest.raises(errors.InvalidParams, match=r"Cannot call Mail\.send: a number is too large for JavaScript"):
         one_call.program("Mail.send", json.loads('{"amount": -1e400}'))
 

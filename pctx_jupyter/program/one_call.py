@@ -19,30 +19,35 @@ def program(path: str, arguments: dict[str, Json]) -> str:
 
     Args:
         path: The tool's canonical full name, ``Mail.sendReport``.
-        arguments: Become a literal in the program, so that the type checker sees each of them.
+        arguments: Become a literal in the program, so that the type checker sees each of them. An integer that
+            JavaScript would round reaches the tool as it is.
 
     Raises:
         InvalidParams: A program cannot hold the arguments as they are.
     """
-    return f"await {path}({_literal(arguments, path, DEEPEST)})"
+    return f"await {path}({literal(arguments, path)})"
 
 
-def _literal(value: Json, path: str, levels: int) -> str:
+def literal(value: Json, path: str, levels: int = DEEPEST) -> str:
+    """Write a value as an expression of TypeScript.
+
+    Args:
+        path: The tool that it is passed to, for messages.
+        levels: Levels that it may have.
+
+    Raises:
+        InvalidParams: It has more levels, or a number that JSON does not have.
+    """
     if levels == 0:
         raise errors.InvalidParams(f"Cannot call {path}: its arguments have more than {DEEPEST} levels; use fewer")
     match value:
         case dict():
-            return (
-                "{" + ", ".join(f"{_key(key)}: {_literal(one, path, levels - 1)}" for key, one in value.items()) + "}"
-            )
+            return "{" + ", ".join(f"{_key(key)}: {literal(one, path, levels - 1)}" for key, one in value.items()) + "}"
         case list():
-            return "[" + ", ".join(_literal(one, path, levels - 1) for one in value) + "]"
+            return "[" + ", ".join(literal(one, path, levels - 1) for one in value) + "]"
         case int() if abs(value) > MOST_EXACT:
-            raise errors.InvalidParams(
-                f"Cannot call {path}: JavaScript would round the integer {str(value)[:30]}; pass it as a text "
-                "if the function takes one"
-            )
-        case float() if math.isinf(value):  # of a number such as 1e400: JSON has no infinity
+            return f"({value}n as unknown as number)"
+        case float() if math.isinf(value):  # of a number such as 1e400
             raise errors.InvalidParams(
                 f"Cannot call {path}: a number is too large for JavaScript; pass it as a text if the function takes one"
             )
