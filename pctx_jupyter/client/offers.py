@@ -54,13 +54,21 @@ def serving(callback: Callback) -> ServeTool:
         except errors.ToolFailed:
             raise
         except (Exception, SystemExit) as error:  # a tool that exits must not end the loop of its program
-            raise errors.ToolFailed(str(error), name=type(error).__name__) from error
+            raise errors.ToolFailed(_text(error), name=type(error).__name__) from error
         try:
             return payload_of(result, "result")
         except errors.NotJson as error:
             raise errors.ToolFailed(f"Cannot return from {asked.name}: {error.message}", name="TypeError") from None
 
     return serve
+
+
+def _text(error: BaseException) -> str:
+    """What an exception says, whatever its own methods do."""
+    try:
+        return str(error)
+    except Exception as broken:
+        return f"its text cannot be read ({type(broken).__name__})"
 
 
 def payload_of(value: object, name: str = "value") -> Raw:
