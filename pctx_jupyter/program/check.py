@@ -211,6 +211,9 @@ def warning(checked: Checked) -> str | None:
 NO_MEMBER = frozenset({2339, 2551})
 """TypeScript's numbers for a property that does not exist, without and with a name that was probably meant."""
 
+_ON_PROMISE = re.compile(r"Property '([^']+)' does not exist on type 'Promise<")
+"""TypeScript says no more where the promise is of any value, or is taken apart: const { rows } = …"""
+
 _MEMBER_OF = re.compile(r"(?<![\w$])([\w$]+)\s*\.\s*$")
 
 
@@ -345,7 +348,7 @@ _ABSENT = frozenset(
 def _message(found: CheckerFinding, tools: list[str], spaces: list[str]) -> str:
     if found.module is not None:
         text = f"Cannot import {found.module!r}: {_ONLY_TOOLS}"
-    elif found.awaits:
+    elif found.awaits or (found.code in NO_MEMBER and _ON_PROMISE.match(found.message)):
         text = _of_promise(found)
     elif found.code == JSX:
         text = (
@@ -387,7 +390,8 @@ def _of_promise(found: CheckerFinding) -> str:
         return f"Here '{path}' is a Promise, not the value it will have: await it first"
     match found.code:
         case 2339 | 2551:
-            return f"Property '{found.wanted}' does not exist on a Promise: await it first"
+            name = of_any[1] if (of_any := _ON_PROMISE.match(found.message)) else found.wanted
+            return f"Property '{name}' does not exist on a Promise: await it first"
         case 7052 | 7053:
             return "A Promise has no elements: await it first"
         case 2801:

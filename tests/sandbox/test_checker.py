@@ -320,6 +320,10 @@ def test_a_mistake_is_found_where_it_is(held: Held, code: str, wrong: str) -> No
         ("const n = Math.add({a: 1}); if (n) {}", 33),
         ("const n = Math.add({a: 1}); console.log(n)", 41),
         ("const n = Math.add({a: 1}); JSON.stringify({n})", 45),
+        ("const { sum } = Math.add({a: 1}) as Promise<any>", 9),
+        ("const o = Math.add({a: 1}) as Promise<any>; o.rows", 47),
+        ("const o = { ...Math.add({a: 1}) }", 16),
+        ("Object.keys(Math.add({a: 1}))", 13),
         ("({ sum: Math.add({a: 1}) })", 9),
         ("async function run() { return { sum: Math.add({a: 1}) } }", 38),
         ("const run = async () => [Math.add({a: 1})]", 26),
@@ -352,8 +356,26 @@ def test_promises_in_a_value_are_named_by_their_path(held: Held, code: str, mess
 
 
 @pytest.mark.parametrize(
+    ("code", "place"),
+    [
+        ("[1, 2].filter(async (a) => await Math.add({a}) > 2)", "1:15"),
+        ("[1, 2].some((a) => Math.add({a}))", "1:13"),
+        ("async function big(a: number) { return a > 1 }\n[1, 2].find(big)", "2:13"),
+    ],
+)
+def test_a_promise_is_no_truth_value_of_an_element(held: Held, code: str, place: str) -> None:
+    (found,) = held.check(code)
+    assert found.startswith(f"{place} ") and "takes every Promise for true. Get the values first: const found" in found
+
+
+@pytest.mark.parametrize(
     "code",
     [
+        "await Promise.all(Object.values({ a: Math.add({a: 1}) }))",
+        "const sums = { a: Math.add({a: 1}) }; for (const key of Object.keys(sums)) console.log(key)",
+        "const o = { ...(await Math.add({a: 1}) as any) }; 1",
+        "class Own { filter(f: (a: number) => Promise<any>) { return f(1) } }; await new Own().filter(async () => 1)",
+        "[1, 2].filter((a) => a > 1)",
         "await Promise.all([1, 2].map((a) => Math.add({a})))",
         "Math.add({a: 1})",
         "Promise.all([Math.add({a: 1})])",

@@ -10,6 +10,11 @@ import { TOOLS } from "./sessions.js";
 const MAX_DEPTH = 3;
 
 const FORGOTTEN = "This is a Promise, and not its value";
+/** Follows the name of a method of arrays. */
+const TRUE = " takes every Promise for true. Get the values first: " +
+  "const found = await Promise.all(xs.map(async (x) => \u2026))";
+/** Methods of arrays that ask a function of each element for a truth value. */
+const ASKING = new Set(["every", "filter", "find", "findIndex", "findLast", "findLastIndex", "some"]);
 
 /**
  * Promises used as values where TypeScript allows any value: put into a text, printed, returned or given to a tool
@@ -65,7 +70,7 @@ export function promises(checker, source) {
   };
   /** @param {any} type */
   const isCollection = (type) => COLLECTIONS.has(type.symbol?.name) && isForeign(type) && type.target !== undefined;
-  const report = (/** @type {any} */ node, /** @type {string} */ promised) => {
+  const report = (/** @type {any} */ node, /** @type {string} */ promised, /** @type {string} */ method = "") => {
     const start = node.getStart(source);
     found.push({
       file: source,
@@ -73,8 +78,8 @@ export function promises(checker, source) {
       length: node.end - start,
       code: 2801,
       category: ts.DiagnosticCategory.Error,
-      messageText: FORGOTTEN,
-      awaits: true,
+      messageText: method === "" ? FORGOTTEN : method + TRUE,
+      awaits: method === "",
       promised,
     });
   };
@@ -109,12 +114,25 @@ export function promises(checker, source) {
     return file?.startsWith(TOOLS) ||
       (file === "/globals.d.ts" && /\bCALLABLE_TOOLS\b/.test(call.expression.getText(source)));
   };
+  /** Whether an array asks a function for truth values that returns promises. @param {any} call */
+  const asksForTruth = ({ expression: callee, arguments: [asked] }) => {
+    if (asked === undefined || !ts.isPropertyAccessExpression(callee) || !ASKING.has(callee.name.text)) return false;
+    const owner = checker.getTypeAtLocation(callee.expression);
+    if (!checker.isArrayType(owner) && !checker.isTupleType(owner)) return false;
+    return checker.getTypeAtLocation(asked).getCallSignatures()
+      .some((/** @type {any} */ signature) => isPromise(checker.getReturnTypeOfSignature(signature)));
+  };
   const visit = (/** @type {any} */ node) => {
     if (ts.isTemplateSpan(node)) {
       if (!ts.isTaggedTemplateExpression(node.parent.parent)) demand(node.expression);
     } else if (ts.isBinaryExpression(node) && node.operatorToken.kind === ts.SyntaxKind.PlusToken) {
       demand(node.left);
       demand(node.right);
+    } else if (ts.isSpreadAssignment(node)) demand(node.expression);
+    else if (ts.isCallExpression(node) && takesFields(node.expression)) {
+      for (const argument of node.arguments) demand(argument);
+    } else if (ts.isCallExpression(node) && asksForTruth(node)) {
+      report(node.arguments[0], "", node.expression.name.text);
     } else if (ts.isCallExpression(node) && takesValues(node.expression)) {
       for (const argument of node.arguments) demandIn(argument, false, 1);
     } else if (ts.isCallExpression(node) && isToolCall(node)) {
@@ -153,6 +171,11 @@ function takesValues(callee) {
   const object = callee.expression.text;
   return object === "console" || (object === "JSON" && callee.name.text === "stringify");
 }
+
+/** Whether a function reads the fields of its arguments. @param {any} callee */
+const takesFields = (callee) =>
+  ts.isPropertyAccessExpression(callee) && ts.isIdentifier(callee.expression) && callee.expression.text === "Object" &&
+  /^(assign|entries|keys|values)$/.test(callee.name.text);
 
 /** Whether a function is the program's `run`, which returns its value. @param {any} node */
 function isRun(node) {
