@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 from msgspec import Meta
@@ -76,7 +76,12 @@ class _SearchArguments(_Arguments):
 
 
 class _DetailsArguments(_Arguments):
-    functions: Annotated[list[str], Meta(max_length=MOST_ASKED)]
+    functions: Annotated[list[str], Meta(min_length=1, max_length=MOST_ASKED)] | str
+
+    @property
+    def paths(self) -> list[str]:
+        """The names, each once."""
+        return [self.functions] if isinstance(self.functions, str) else list(dict.fromkeys(self.functions))
 
 
 class _ExecuteArguments(_Arguments):
@@ -306,10 +311,10 @@ class Functions:
 
     async def _details(self, arguments: dict[str, Any], report: Report, asks: Asks) -> AgentAnswer:
         asked = _read(arguments, _DetailsArguments, "get_function_details")
-        if any("*" in path or "." not in path for path in asked.functions):
+        if any("*" in path or "." not in path for path in asked.paths):
             await self.session.scope.prepare()
         most, guard = self._settings.max_mcp_characters, self.session.guarded
-        return AgentAnswer(await listing.details(self.session.scope, asked.functions, most=most, guard=guard))
+        return AgentAnswer(await listing.details(self.session.scope, asked.paths, most=most, guard=guard))
 
     async def _execute_bash(self, arguments: dict[str, Any], report: Report, asks: Asks) -> AgentAnswer:
         asked = _read(arguments, _BashArguments, "execute_bash")
@@ -399,7 +404,13 @@ class Functions:
 
 def _read(arguments: dict[str, Any], kind: type[_A], name: str) -> _A:
     try:
-        return msgspec.convert(arguments, kind)
+        return msgspec.convert(arguments, kind, strict=False)  # models write numbers as texts
     except msgspec.ValidationError as error:
-        takes = ", ".join(field.name + ("" if field.required else "?") for field in msgspec.structs.fields(kind))
+        takes = ", ".join(map(_shape, msgspec.structs.fields(kind)))
         raise errors.InvalidParams(f"Cannot call {name}: {error}; it takes {{{takes}}}") from None
+
+
+def _shape(field: msgspec.structs.FieldInfo) -> str:
+    name = field.name + ("" if field.required else "?")
+    choices = get_args(field.type) if get_origin(field.type) is Literal else ()
+    return f"{name}: {' | '.join(choices)}" if choices else name

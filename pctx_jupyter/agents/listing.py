@@ -202,7 +202,10 @@ async def details(
     if left_out:
         shown = ", ".join(tool.path for tool in left_out[:20]) + (", …" if len(left_out) > 20 else "")
         lines.append(f"// Too long for one answer, ask for these separately: {shown}")
-    return "\n".join([*lines, *(f"// {inert.comment(message, 400)}" for message in unknown)])
+    if unknown:
+        lines += [f"// {inert.comment(message, 400)}" for message in unknown]
+        lines.append("// list_functions and search_functions show which functions there are.")
+    return "\n".join(lines)
 
 
 async def _find(scope: Scope, paths: Sequence[str]) -> tuple[list[Tool], list[str]]:

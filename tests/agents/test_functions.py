@@ -160,9 +160,14 @@ async def test_the_descriptions_of_each_way_fit_the_budget_of_tokens(mode: str) 
         ("execute", {"code": "1", "timeout_s": 100_000}, "at most 600 here"),
         ("execute", {"code": "1", "timeout_s": 600.5}, "Pctx.max_timeout_s"),
         ("execute", {"code": "x" * 2_000_000}, "Pctx.max_program_bytes"),
-        ("list_functions", {"detail": "everything"}, "Invalid enum value 'everything'"),
+        (
+            "list_functions",
+            {"detail": "everything"},
+            "Invalid enum value 'everything' - at `$.detail`; it takes {detail?: names | signatures | descriptions, na",
+        ),
         ("search_functions", {"query": "x", "k": 10_000}, "<= 50"),
-        ("get_function_details", {"functions": "Sales.x"}, "Expected `array`"),
+        ("get_function_details", {"functions": 5}, "Expected `str | array`"),
+        ("get_function_details", {"functions": []}, "length >= 1"),
         ("get_function_details", {"functions": ["x"] * 9_999}, "length <= 200"),
         ("wait_execution", {"handle": "guessed"}, "no such execution"),
     ],
@@ -170,6 +175,21 @@ async def test_the_descriptions_of_each_way_fit_the_budget_of_tokens(mode: str) 
 async def test_wrong_arguments_are_answered_with_what_is_right(name: str, arguments: dict[str, Any], said: str) -> None:
     answer = await Client(agents()).call(name, **arguments)
     assert answer.is_error and said in answer.text and "Traceback" not in answer.text
+
+
+@pytest.mark.parametrize("functions", ["Sales.loadOrders", ["Sales.loadOrders"], ["Sales.loadOrders"] * 3])
+async def test_one_function_may_be_named_without_a_list_and_more_than_once(functions: object) -> None:
+    text = (await Client(agents(None, ORDERS)).call("get_function_details", functions=functions)).text
+    assert text.count("function loadOrders(") == 1
+    missing = (await Client(agents()).call("get_function_details", functions=["Nope.x"] * 3)).text
+    assert missing.count("no such tool") == 1 and "search_functions" in missing
+
+
+async def test_numbers_and_truth_values_may_be_texts() -> None:
+    found = await Client(agents(None, ORDERS)).call("search_functions", query="orders", k="1")
+    assert not found.is_error and "loadOrders" in found.text
+    assert (await Client(agents(lambda *_: 1)).call("execute", code="1", timeout_s="5")).text == "1"
+    assert "no such execution" in (await Client(agents()).call("wait_execution", handle="x", stop="true")).text
 
 
 async def test_what_was_printed_comes_before_the_result() -> None:
