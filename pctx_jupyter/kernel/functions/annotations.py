@@ -46,10 +46,14 @@ class AnnotationScope:
         names: The module's names, or those of the notebook.
         local: The names of the function's closure, and its type parameters.
         file: Where the source is, for imports that only type checkers make; None: nowhere.
+
+    Attributes:
+        missing: Receives the names that were looked up and are not defined anywhere.
     """
 
     def __init__(self, names: dict[str, Any], local: dict[str, Any] | None = None, file: str | None = None) -> None:
         self.names, self.local = names, local or {}
+        self.missing: set[str] = set()
         self._file = file if file is not None else names.get("__file__")
         self._depth = 0
         self._for_checkers: dict[str, _Import | ast.expr | ast.ClassDef] | None = None
@@ -175,6 +179,7 @@ class AnnotationScope:
         package = sys.modules.get(str(self.names.get("__package__") or self.names.get("__name__")).partition(".")[0])
         if package is not None and isinstance(found := vars(package).get(name), type):
             return found
+        self.missing.add(name)
         return unsaid(name, f"{name} is not known here")
 
     def _checked(self) -> dict[str, _Import | ast.expr | ast.ClassDef]:

@@ -378,6 +378,8 @@ def _record(kind: type) -> _Record | None:
         return None
     try:
         [schema], definitions = msgspec.json.schema_components([kind], ref_template="#/$defs/{name}")
+    except NameError:
+        raise  # the name of a class that is not defined yet
     except Exception:  # a field that msgspec has no schema for: pydantic says why there is none
         return None
     for name, definition in definitions.items():

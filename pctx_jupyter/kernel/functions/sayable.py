@@ -59,10 +59,13 @@ class Sayer:
         why_not: Says why a class cannot be declared; None: it can.
         is_result: Whether values of the type leave Python, rather than enter it.
         owner: The class that ``Self`` means: that of a bound method's instance.
+        missing: Receives the names in the annotations of fields that are not defined anywhere.
     """
 
-    def __init__(self, why_not: Callable[[Any], str | None], is_result: bool, owner: type | None = None) -> None:
-        self._why_not, self._is_result, self._owner = why_not, is_result, owner
+    def __init__(
+        self, why_not: Callable[[Any], str | None], is_result: bool, owner: type | None, missing: set[str]
+    ) -> None:
+        self._why_not, self._is_result, self._owner, self._missing = why_not, is_result, owner, missing
         self._inside: list[Any] = []  # the classes whose fields are being looked at
 
     def said(self, annotation: Any) -> Said:
@@ -128,7 +131,8 @@ class Sayer:
 
     def _union(self, members: tuple[Any, ...]) -> Said:
         some: list[Any] = []
-        notes: list[str] = []
+        notes: list[str] = []  # of the members that are left out
+        kept: list[str] = []  # of the others
         vague = False
         for member in members:
             found = self.said(member)
@@ -139,10 +143,10 @@ class Sayer:
                 return Said(Any)
             else:
                 some.append(found.type)
-                notes += found.notes
+                kept += found.notes
         if notes and (vague or not [one for one in some if one is not type(None)]):
-            return Said(Any, tuple(notes))
-        return Said(Union[tuple(some)] if some else Any, () if some else tuple(notes))  # noqa: UP007
+            return Said(Any, (*notes, *kept))
+        return Said(Union[tuple(some)] if some else Any, tuple(kept))  # noqa: UP007
 
     def _generic(self, annotation: Any, origin: Any, args: tuple[Any, ...]) -> Said:
         found = [self.said(arg) if _is_type(arg) else Said(arg) for arg in args]
@@ -179,7 +183,7 @@ class Sayer:
         try:
             fields: dict[str, Any] = {}
             notes: list[str] = []
-            for name, annotation, is_required in _fields(kind, is_dict, self._is_result):
+            for name, annotation, is_required in self._fields(kind, is_dict):
                 said = self.said(annotation)
                 kept = foreign.rewrite(said.type)
                 fields[name] = kept if is_required else typing_extensions.NotRequired[kept]
@@ -191,22 +195,22 @@ class Sayer:
         whole = made if is_dict else Annotated[Any, foreign.Fields(kind, made)]
         return Said(whole, tuple(notes)) if self._why_not(whole) is None else None
 
-
-def _fields(kind: Any, is_dict: bool, is_result: bool) -> Iterator[tuple[str, Any, bool]]:
-    """The fields of a dataclass or TypedDict: name, resolved annotation, and whether it has to be there."""
-    scope = AnnotationScope(vars(sys.modules.get(kind.__module__, types)))
-    try:
-        hints = typing_extensions.get_type_hints(kind, include_extras=True)
-    except Exception:  # one name that is nowhere would hide the others
-        hints = {name: scope.resolved(annotation) for name, annotation in kind.__annotations__.items()}
-    if is_dict:
-        for name, hint in hints.items():
-            yield name, foreign.bare(hint), foreign.is_required(hint, name in kind.__required_keys__)
-        return
-    for field in dataclasses.fields(kind):
-        if field.init or is_result:
-            missing = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-            yield field.name, hints.get(field.name, Any), missing and field.init
+    def _fields(self, kind: Any, is_dict: bool) -> Iterator[tuple[str, Any, bool]]:
+        """The fields of a dataclass or TypedDict: name, resolved annotation, and whether it has to be there."""
+        scope = AnnotationScope(vars(sys.modules.get(kind.__module__, types)))
+        try:
+            hints = typing_extensions.get_type_hints(kind, include_extras=True)
+        except Exception:  # one name that is nowhere would hide the others
+            hints = {name: scope.resolved(annotation) for name, annotation in kind.__annotations__.items()}
+            self._missing |= scope.missing
+        if is_dict:
+            for name, hint in hints.items():
+                yield name, foreign.bare(hint), foreign.is_required(hint, name in kind.__required_keys__)
+            return
+        for field in dataclasses.fields(kind):
+            if field.init or self._is_result:
+                missing = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+                yield field.name, hints.get(field.name, Any), missing and field.init
 
 
 def _is_type(arg: Any) -> bool:

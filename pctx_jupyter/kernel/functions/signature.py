@@ -16,7 +16,7 @@ import types
 import typing
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from inspect import Parameter
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -90,6 +90,14 @@ class FunctionSignature:
     """Whether the function declares to return a future of a library."""
     _without: Callable[[frozenset[str]], pydantic.TypeAdapter[Any]] | None = None
     """Makes what checks the arguments, without those of these parameters."""
+    _missing: frozenset[str] = frozenset()
+    """Names in the annotations that were not defined when they were read."""
+    _names: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """The names of the module or notebook in which the function was written, as they are now."""
+
+    def is_outdated(self) -> bool:
+        """Whether a name in the annotations has been defined since they were read."""
+        return any(name in self._names for name in self._missing)
 
     def bind(
         self, raw: Raw | None, name: str, objects: Mapping[str, Any] = MappingProxyType({})
@@ -299,6 +307,8 @@ def signature_of(function: Callable[..., Any]) -> FunctionSignature:
         returns=reader.returns,
         is_future=reader.is_future,
         _without=functools.cache(reader.without),
+        _missing=reader.missing,
+        _names=reader.names,
     )
 
 
@@ -322,6 +332,16 @@ class _SignatureReader:
         for one in doc.params:
             for name in one.arg_name.split(","):  # NumPy's style describes several at once
                 self._described.setdefault(name.strip().lstrip("*"), one)
+
+    @property
+    def names(self) -> dict[str, Any]:
+        """The names of the module or notebook in which the function was written."""
+        return self._scope.names
+
+    @property
+    def missing(self) -> frozenset[str]:
+        """The names in the annotations that are not defined there."""
+        return frozenset(self._scope.missing.difference(self._scope.names))
 
     def expanded(self, parameters: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
         """Put the fields of ``**options: Unpack[SomeTypedDict]`` in place of the options."""
@@ -387,11 +407,11 @@ class _SignatureReader:
 
     def _declarable(self, name: str, parameter: Parameter, field: Any) -> Any:
         """The field if it can be declared on its own, else as much of it as can be."""
-        for attempt in (field, self._field(parameter, Sayer(self._why_not, is_result=False, owner=self._owner))):
+        for attempt in (field, self._field(parameter, self._sayer(self._why_not, is_result=False))):
             try:
                 self._arguments_of({name: attempt})
             except Exception as error:
-                why = _reason(error)
+                why = self._reason(error)
             else:
                 return attempt
         self._note(parameter, (why,))
@@ -462,7 +482,7 @@ class _SignatureReader:
         # The class of a lazy frame or array says what is computed of it, although not its JSON.
         self.returns = given if self.is_future and annotation is Any else annotation
         why = ""
-        for sayer in (self._quick(is_result=True), Sayer(self._why_no_result, is_result=True, owner=self._owner)):
+        for sayer in (self._quick(is_result=True), self._sayer(self._why_no_result, is_result=True)):
             said = self._said(annotation, sayer)
             if said.notes:
                 self.notes["return"] = "; ".join(dict.fromkeys(said.notes))
@@ -471,7 +491,7 @@ class _SignatureReader:
             try:
                 return self._result_of(said.type)
             except Exception as error:
-                why = _reason(error)
+                why = self._reason(error)
         self.notes["return"] = why
         return None, None
 
@@ -485,21 +505,31 @@ class _SignatureReader:
 
     def _quick(self, is_result: bool) -> Sayer:
         """Treats every class as one that can be declared. The whole annotation is tried first, and usually works."""
-        return Sayer(lambda kind: None, is_result, self._owner)
+        return self._sayer(lambda kind: None, is_result)
+
+    def _sayer(self, why_not: Callable[[Any], str | None], is_result: bool) -> Sayer:
+        return Sayer(why_not, is_result, self._owner, self._scope.missing)
 
     def _why_not(self, kind: Any) -> str | None:
         try:
             self._arguments_of({"it": foreign.rewrite(kind)})
         except Exception as error:
-            return _reason(error)
+            return self._reason(error)
         return None
 
     def _why_no_result(self, kind: Any) -> str | None:
         try:
             self._result_of(foreign.rewrite(kind))
         except Exception as error:
-            return _reason(error)
+            return self._reason(error)
         return None
+
+    def _reason(self, error: Exception) -> str:
+        """Why something cannot be declared; remembers a name that is not defined."""
+        if isinstance(error, NameError | pydantic.errors.PydanticUndefinedAnnotation) and error.name:
+            self._scope.missing.add(error.name)
+            return f"{error.name} is not known here"
+        return _reason(error)
 
     def _adapter(self, kind: Any, config: pydantic.ConfigDict | None) -> pydantic.TypeAdapter[Any]:
         deferred = pydantic.ConfigDict(defer_build=True)
@@ -530,7 +560,7 @@ class _SignatureReader:
             said = sayer.said(self._resolved(annotation))
             return Said(foreign.rewrite(said.type), said.notes)
         except Exception as error:  # foreign classes may raise anything when they are looked at
-            return Said(Any, (_reason(error),))
+            return Said(Any, (self._reason(error),))
 
     def _resolved(self, annotation: Any) -> Any:
         if annotation is None:
@@ -664,8 +694,6 @@ def _reason(error: Exception) -> str:
     match error:
         case Unrepresentable():
             return str(error)
-        case NameError() | pydantic.errors.PydanticUndefinedAnnotation():
-            return f"a name in its annotation does not resolve ({error})"
         case PydanticInvalidForJsonSchema():
             kind = error.message.partition("(")[0].rpartition(".")[2].removesuffix("Schema").strip()
             return f"its type has no JSON form ({kind})"

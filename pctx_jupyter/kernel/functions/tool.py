@@ -274,10 +274,11 @@ def define(
 def defined() -> list[PythonTool]:
     """The tools of this process, in the order in which they were first defined.
 
-    A function that was changed in place since then, as ``%autoreload`` does, is read again.
+    A function is read again that was changed in place since then, as ``%autoreload`` does, or whose annotations name a
+    class that has been defined since.
     """
     for path, known in list(_here.items()):
-        if (code := _code_of(known.function)) is not known.code:
+        if (code := _code_of(known.function)) is not known.code or known.signature.is_outdated():
             _here[path] = _read_again(known, code)
     return list(_here.values())
 

@@ -15,6 +15,7 @@ import os.path
 import re
 import statistics
 import sys
+import types
 import warnings
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sized
 from contextlib import AbstractContextManager
@@ -764,6 +765,56 @@ def test_decorated_function_that_autoreload_changes_is_read_again(
     finally:
         for name in ("decorated_shop", "shop_tools"):
             sys.modules.pop(name, None)
+
+
+LATER = """
+import dataclasses, attrs, msgspec, pydantic, typing
+@dataclasses.dataclass
+class Record:
+    b: "Later"
+class Model(pydantic.BaseModel):
+    b: "Later"
+@attrs.define
+class Attrs:
+    b: "Later"
+class Struct(msgspec.Struct):
+    b: "Later"
+class Named(typing.TypedDict):
+    b: "Later"
+class Place(typing.NamedTuple):
+    b: "Later"
+def by_class(*, x): return type(x if isinstance(x, Later) else x["b"] if isinstance(x, dict) else x.b).__name__
+"""
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value"),
+    [
+        ("Later", {"n": 1}),
+        ("Record", {"b": {"n": 1}}),
+        ("Model", {"b": {"n": 1}}),
+        ("Attrs", {"b": {"n": 1}}),
+        ("Struct", {"b": {"n": 1}}),
+        ("Named", {"b": {"n": 1}}),
+        ("Place", [{"n": 1}]),
+    ],
+)
+def test_a_class_that_is_defined_after_the_function_is_found_later(annotation: str, value: Any) -> None:
+    notebook = types.ModuleType("a_notebook")
+    sys.modules["a_notebook"] = notebook
+    try:
+        exec(LATER, vars(notebook))
+        notebook.by_class.__annotations__["x"] = annotation
+        early = made(notebook.by_class)
+        assert "Later is not known here" in display.untyped(early.input_schema)["x"]
+        assert tools.defined() == [early]
+        exec("@dataclasses.dataclass\nclass Later:\n    n: int", vars(notebook))
+        [late] = tools.defined()
+        assert display.untyped(late.input_schema) == {}
+        assert json.loads(bytes(tools.call(late, Raw(json.dumps({"x": value}).encode())))) == "Later"  # type: ignore[arg-type]
+        assert tools.defined() == [late]
+    finally:
+        del sys.modules["a_notebook"]
 
 
 def test_tools_that_nobody_changes_stay_the_same_objects() -> None:
