@@ -48,7 +48,7 @@ MADE: dict[str, tuple[str, Any]] = {
     "Float16Array": ("new Float16Array(1)", [0]),
     "Float32Array": ("new Float32Array(1)", [0]),
     "Float64Array": ("new Float64Array(1)", [0]),
-    "Function": ("[() => 1]", [None]),
+    "Function": ("[() => 1]", ERROR),
     "Int16Array": ("new Int16Array(1)", [0]),
     "Int32Array": ("new Int32Array(1)", [0]),
     "Int8Array": ("new Int8Array(1)", [0]),
@@ -144,7 +144,8 @@ HIDDEN: list[tuple[str, Any]] = [
     ("({ toJSON: () => new WeakMap() })", "arguments[0] is an object of the kind WeakMap"),
     ("new (class extends EventTarget { a = 1 })", {"a": 1}),
     ("({ a: new (class extends Promise { b = 1 })((r) => r(1)) })", "arguments[0].a is a promise"),
-    ("({ a: {}, f() {}, b: [{}] })", {"a": {}, "b": [{}]}),
+    ("({ a: {}, f() {}, b: [{}] })", "arguments[0].f is a function"),
+    ("({ a: {}, b: [{}] })", {"a": {}, "b": [{}]}),
     ("new (class A {})", {}),
     ("new Error('m', { cause: new Map([['a', new Error('n')]]) }).cause", None),
 ]

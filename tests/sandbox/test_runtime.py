@@ -22,8 +22,6 @@ from .driver import DENO, RUNTIME, SOON, converse, request, sandbox, write
 
 VALUES: list[tuple[str, object]] = [
     ("undefined", None),
-    ("() => 1", None),
-    ("Symbol('a')", None),
     ("null", None),
     ("true", True),
     ("'text'", "text"),
@@ -42,8 +40,9 @@ VALUES: list[tuple[str, object]] = [
     ("Object(7n)", 7),
     ("new Date(0)", "1970-01-01T00:00:00.000Z"),
     ("new Date(NaN)", None),
-    ("({a: undefined, b: () => 1, c: Symbol(), d: 1})", {"d": 1}),
-    ("[undefined, () => 1]", [None, None]),
+    ("({a: undefined, c: { toJSON() {} }, d: 1})", {"d": 1}),
+    ("[undefined, class { static toJSON() { return 2 } }, Object.assign(() => 1, { toJSON: () => 3 })]", [None, 2, 3]),
+    ("new (class { x = 1; f = () => 2; s = Symbol() })", {"x": 1}),
     ("[,1]", [None, 1]),
     ("new Map([['a', 1], [2, new Map([['b', 2n]])]])", {"a": 1, "2": {"b": 2}}),
     ("new Map([['__proto__', 1], ['constructor', 2]])", {"__proto__": 1, "constructor": 2}),
@@ -126,6 +125,13 @@ def test_error_as_a_value_has_no_path_of_the_host() -> None:
         ("new Proxy({}, { ownKeys() { throw new Error('keys') } })", "value could not be read: Error: keys"),
         ("[{ a: new Map([['\\ud800', 1], ['\\udc00', 2]]) }]", "value[0].a has two keys that JSON cannot tell apart: rename"),
         ("({ '\\ud800': NaN, '\\ufffd': 2 })", "value has two keys that JSON cannot tell apart: rename one"),
+        ("() => 1", "value is a function, which has no JSON form: give what it returns"),
+        ("async function f() {}; [[1], [f]]", "value[1][0] is a function, which has no JSON form"),
+        ("Notebook.echo", "value is a function"),
+        ("Notebook", "value.echo is a function"),
+        ("class A {}; ({ all: new Map([[{}, A]]) })", "value.all[0][1] is a class, which has no JSON form: give an instance"),
+        ("Symbol('a')", "value is a symbol, which has no JSON form: give its description"),
+        ("({ toJSON: () => Math.max })", "value is a function"),
         ("let d = 1; for (let i = 0; i < 501; i++) d = [d]; d", "value is nested deeper than 500 levels"),
         ("let d = {}; for (let i = 0; i < 1e5; i++) d = { d, 'a]]': ']]]' }; d", "value is nested deeper than 500 levels"),
         ("let d = 1n; for (let i = 0; i < 1e5; i++) d = [d]; d", "value is nested deeper than 500 levels"),
@@ -159,12 +165,31 @@ def test_arguments_that_cannot_be_written_reject_the_call_alone() -> None:
     assert said.params("call") == []
 
 
+@pytest.mark.parametrize("name", ["on_end", "key"])
+def test_a_function_among_arguments_rejects_the_call(name: str) -> None:
+    said = converse(f"await Notebook.echo({{ a: 1, more: {{ {name}: () => 1 }} }}).catch((e) => e.message)")
+    assert said.value == (
+        f"Cannot call Notebook.echo: arguments.more.{name} is a function, which has no JSON form: give what it returns"
+    )
+    assert said.params("call") == []
+
+
+def test_a_function_that_is_left_out_of_the_value_is_named() -> None:
+    said = converse("class Tea { x = 1; f = () => 2 }\n({ tea: new Tea(), rows: [{ n: 1, mean: () => 1 }], more: Math.max })")
+    assert said.value == {"tea": {"x": 1}, "rows": [{"n": 1}]}
+    [shown] = said.params("output")
+    assert (shown["stream"], shown["text"]) == (
+        "stderr",
+        "Warning: value.rows[0].mean is a function, which has no JSON form: give what it returns. It is left out\n",
+    )
+
+
 def test_programs_own_json_keeps_the_rules_of_javascript() -> None:
     code = """
-    const texts = [new Map([[1, 2]]), new Set([1]), new Uint8Array([1]), /a/, new Error("m")].map((v) => JSON.stringify(v));
+    const texts = [new Map([[1, 2]]), new Set([1]), new Uint8Array([1]), /a/, new Error("m"), { a: () => 1 }].map((v) => JSON.stringify(v));
     try { JSON.stringify(1n) } catch (e) { texts.push(e.message) }
     texts"""
-    assert converse(code).value == ["{}", "{}", '{"0":1}', "{}", "{}", "Do not know how to serialize a BigInt"]
+    assert converse(code).value == ["{}", "{}", '{"0":1}', "{}", "{}", "{}", "Do not know how to serialize a BigInt"]
 
 
 def test_large_values_pass_both_ways() -> None:

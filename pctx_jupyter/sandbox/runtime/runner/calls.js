@@ -23,7 +23,7 @@ import {
 import { send } from "./lines.js";
 import { textOf, tokens } from "./errors.js";
 import { unmarked } from "./numbers.js";
-import { encode } from "./encode.js";
+import { encode, leftOut } from "./encode.js";
 import { progressed } from "./timers.js";
 import { warnOfRoundedBytes, warnOfRounding } from "./rounding.js";
 import { arrayOf, askWith, BYTES, framed } from "./frames.js";
@@ -82,6 +82,7 @@ export function call(name, args) {
   if (args !== undefined) {
     try {
       params += ',"arguments":' + encode(args, "arguments");
+      if (leftOut !== undefined) throw new TypeErrorC(leftOut);
     } catch (fault) {
       // A new error, since all frames of the caught one are in the runner.
       const { message, cause } = /** @type {TypeError} */ (fault);

@@ -10,11 +10,14 @@ import {
   $toStringTag,
   charCodeAt,
   create,
+  getOwnPropertyDescriptor,
+  getPrototypeOf,
   hasOwn,
   indexOf,
   isArray,
   isPromise,
   keys,
+  ObjectPrototype,
   parse,
   RegExpC,
   regExpExec,
@@ -24,9 +27,10 @@ import {
   toWellFormed,
   TypeErrorC,
   uncurry,
+  weakGet,
 } from "./captured.js";
 import { headline } from "./errors.js";
-import { encoding, REFUSED } from "./forms.js";
+import { encoding, REFUSED, taught } from "./forms.js";
 import { isTooDeep, MAX_DEPTH } from "./depth.js";
 import { MARK, rewritten } from "./numbers.js";
 
@@ -40,6 +44,14 @@ const MAX_VISITS = 1_000_000;
 let identifier;
 
 /**
+ * The first function or symbol that `encode` has left out of the value that it wrote last, with its path and what to
+ * write instead: `value.mean is a function, which …`.
+ *
+ * @type {string | undefined}
+ */
+export let leftOut;
+
+/**
  * Write a value as JSON that strict readers accept.
  *
  * @param {unknown} value
@@ -50,12 +62,14 @@ let identifier;
  */
 export function encode(value, root, marks = true) {
   let text, fault, marked = false;
-  encoding.refusal = undefined;
+  leftOut = encoding.refusal = undefined;
+  encoding.metFunction = false;
   encoding.isOn = true;
   try {
     text = stringify(value);
     // Objects that have no JSON form, and whose kind is not known, are written like this.
-    if (text !== undefined && indexOf(text, "{}") >= 0) fault = search(value, root);
+    const hasEmpty = text === undefined ? value !== undefined : indexOf(text, "{}") >= 0;
+    if (hasEmpty || encoding.metFunction) fault = search(value, root);
     if (marks && text !== undefined && fault === undefined) ({ text, isMarked: marked } = rewritten(value, text));
   } catch (error) {
     fault = explain(value, root, error);
@@ -144,6 +158,22 @@ function notARecord(value) {
 }
 
 /**
+ * Whether a value is a function or a symbol that says nothing of its own JSON form.
+ *
+ * @param {any} value
+ */
+const isNoData = (value) =>
+  typeof value === "symbol" || typeof value === "function" && weakGet(taught, value.toJSON) === true;
+
+/** What goes on after the path of such a value. @param {any} value */
+function notData(value) {
+  if (typeof value === "symbol") return "is a symbol, which has no JSON form: give its description";
+  return getOwnPropertyDescriptor(value, "prototype")?.writable === false
+    ? "is a class, which has no JSON form: give an instance of it"
+    : "is a function, which has no JSON form: give what it returns";
+}
+
+/**
  * Find in a value what cannot be written, by walking it as `JSON.stringify` does.
  *
  * @param {unknown} value
@@ -174,14 +204,14 @@ function search(value, root) {
     }
     const here = typeof value === "object" && value !== null ? { value, above } : above;
     if (encoding.refusal !== undefined && encoding.refusal.self === value) return refused(path);
-    if (typeof value === "object" && value !== null || typeof value === "bigint") {
+    if (typeof value === "object" && value !== null || typeof value === "function" || typeof value === "bigint") {
       let toJSON;
       try {
         toJSON = value.toJSON;
       } catch (error) {
         return fault(path + ".toJSON could not be read: " + headline(error), error);
       }
-      if (typeof toJSON === "function") {
+      if (typeof toJSON === "function" && !(typeof value === "function" && weakGet(taught, toJSON) === true)) {
         try {
           value = uncurry(toJSON)(value, "");
         } catch (error) {
@@ -191,10 +221,13 @@ function search(value, root) {
       }
     }
     if (typeof value === "bigint") return fault(path + " is a BigInt");
+    if (isNoData(value)) return fault(path + " " + notData(value));
     if (typeof value !== "object" || value === null) return undefined;
     if (depth > MAX_DEPTH) return fault(root + " is nested deeper than " + MAX_DEPTH + " levels");
-    let isList = false, names, length = 0;
+    let isList = false, isPlain = false, names, length = 0, without;
     try {
+      const above = getPrototypeOf(value);
+      isPlain = above === ObjectPrototype || above === null; // The functions of other objects are their methods.
       isList = isArray(value);
       if (isList) length = value.length;
       else length = (names = keys(value)).length;
@@ -208,6 +241,10 @@ function search(value, root) {
       let item;
       try {
         item = value[name];
+        if (!isList && isNoData(item)) {
+          if (isPlain && name !== "toSpec") without ??= at + " " + notData(item); // That one makes a chart.
+          continue;
+        }
       } catch (error) {
         return fault(at + " could not be read: " + headline(error), error);
       }
@@ -215,10 +252,14 @@ function search(value, root) {
       if (found !== undefined) return found;
       if (item !== undefined && typeof item !== "function" && typeof item !== "symbol") isEmpty = false;
     }
-    if (!isEmpty || visits > MAX_VISITS) return undefined;
+    if (!isEmpty || visits > MAX_VISITS) {
+      leftOut ??= without;
+      return undefined;
+    }
     try {
       const why = notARecord(value);
-      return why === undefined ? undefined : fault(path + " " + why);
+      if (why !== undefined) return fault(path + " " + why);
+      return without === undefined ? undefined : fault(without);
     } catch (error) {
       return fault(path + " could not be read: " + headline(error), error);
     }

@@ -4,7 +4,9 @@
  *
  * | in the program                          | in JSON                                                        |
  * |-----------------------------------------|----------------------------------------------------------------|
- * | undefined, function, symbol             | null; as a property of an object it is left out                |
+ * | undefined                               | null; as a property of an object it is left out                |
+ * | function, symbol                        | an error; as a property of an object it is left out, with a    |
+ * |                                         | warning in a result, and is an error in arguments              |
  * | NaN, Infinity                           | themselves, in a marked payload (`numbers.js`); in what is     |
  * |                                         | displayed for front ends: null                                 |
  * | -0                                      | 0                                                              |
@@ -76,11 +78,11 @@ const MAX_PROTOTYPES = 100;
 
 /**
  * The state of `encode`. `isOn`: it is at work, and not the program's own `JSON.stringify`, to which our rules do not
- * apply. `refusal`: which object threw `REFUSED`, and why.
+ * apply. `refusal`: which object threw `REFUSED`, and why. `metFunction`: whether a function is in the value.
  *
- * @type {{isOn: boolean, refusal: {self: any, why: string, cause: unknown} | undefined}}
+ * @type {{isOn: boolean, refusal: {self: any, why: string, cause: unknown} | undefined, metFunction: boolean}}
  */
-export const encoding = { isOn: false, refusal: undefined };
+export const encoding = { isOn: false, refusal: undefined, metFunction: false };
 
 /** Thrown by an object that has no JSON form; `encoding.refusal` holds the object and the reason. */
 export const REFUSED = freeze(create(null));
@@ -203,6 +205,19 @@ function numbers(array) {
   return list;
 }
 
+{
+  // `JSON.stringify` writes null, or leaves the property out. `encode` then looks for where the function is.
+  const { toJSON } = {
+    /** @this {any} */
+    toJSON() {
+      if (!encoding.isOn) return this;
+      encoding.metFunction = true;
+      return undefined;
+    },
+  };
+  weakSet(taught, toJSON, true);
+  set(Function.prototype, "toJSON", toJSON);
+}
 teach(BigInt.prototype, "BigInt", (self) => {
   const digits = bigIntText(bigIntValue(self));
   if (digits.length > MAX_DIGITS) {

@@ -46,8 +46,8 @@ import {
 } from "./captured.js";
 import { CHUNK, notify, send } from "./lines.js";
 import { errorJSON, headline, nameModule, tokenOf } from "./errors.js";
-import { encode } from "./encode.js";
-import { limitOutput } from "./output.js";
+import { encode, leftOut } from "./encode.js";
+import { limitOutput, print } from "./output.js";
 import { lastSent, pending, settle, showPlaces } from "./calls.js";
 import { install } from "./tools.js";
 import { finish, warnOfFunction } from "./ending.js";
@@ -95,6 +95,7 @@ async function run(id, params, line) {
     await finish(value, params, began);
     phase = "result";
     const result = encode(value, "value");
+    if (leftOut !== undefined) print("Warning: " + leftOut + ". It is left out\n", 2);
     await displayValue(value);
     answer = head + ',"result":' + result + "}";
     if (params.entry.kept) notify("kept", capture(module[params.entry.kept]()));
