@@ -111,9 +111,9 @@ class LocalTools:
         self._client = secrets.token_urlsafe(8) if as_agent else ""
         self._guard, self._guard_code, self._here = guard, guard_code, here
         self._caller = access.Caller.AGENT if as_agent else caller or _caller(kernel_id)
-        self.session = registry.agents() if as_agent else registry.open(kernel_id)
-        self._whose = "client" if kernel_id is None else "kernel"
         self._is_kernel = kernel_id is not None or here is not None
+        self.session = registry.agents() if as_agent else registry.open(kernel_id, of_cells=self._is_kernel)
+        self._whose = "client" if kernel_id is None else "kernel"
         self._guests: dict[str, _Guest] = {}  # executions of others that have called
         self._serve_own = self._call_client
         """One object for all tools; each reading of a method makes another one."""

@@ -121,9 +121,14 @@ class Registry:
     def __len__(self) -> int:
         return len(self._sessions)
 
-    def open(self, kernel_id: str | None = None) -> Session:
-        """Open a session under a new id of 128 random bits."""
-        session = self._make("client" if kernel_id is None else "cell", kernel_id)
+    def open(self, kernel_id: str | None = None, *, of_cells: bool = False) -> Session:
+        """Open a session under a new id of 128 random bits.
+
+        Args:
+            kernel_id: The kernel of this server whose session it is; None: it is that of another client.
+            of_cells: Whether its programs are those of a notebook's cells, also where no server has the kernel.
+        """
+        session = self._make("cell" if of_cells or kernel_id is not None else "client", kernel_id)
         self._sessions[session.id] = session
         self._changes.count()
         if kernel_id is not None:

@@ -37,7 +37,7 @@ SERVER: dict[str, Any] = {
 LONG = 30
 """Seconds for what includes a sandbox on a busy machine."""
 CODE = 'let said = ""; try { said = String(await Sales.send({ to: "\\u202e" })) } catch (e) { said = `${e}` } said'
-ASKING = Settings(policy=("ask client *",), typecheck=False)
+ASKING = Settings(policy=("ask cell *",), typecheck=False)
 
 
 async def send(arguments: Any) -> str:

@@ -244,7 +244,9 @@ def test_a_run_that_fails_or_is_interrupted_shows_how_far_it_came(
         kernel.run("await asyncio.sleep(0.1)")
         cell.outputs += kernel.elsewhere
         kernel.elsewhere.clear()
-    assert drawn(cell)[-1][MIME]["state"] == "stopped"
+    last = drawn(cell)[-1]
+    assert (last[MIME]["state"], last[MIME]["asked_by"]) == ("stopped", "cell")
+    assert "stopped by you" in last["text/plain"]
 
 
 @forms
