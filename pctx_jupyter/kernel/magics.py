@@ -217,7 +217,7 @@ class PctxMagics(Magics):
         if outcome.value == NULL:
             return None
         if (body := marks.body(value)) is not None and (handle := _held(body, running)) is not None:
-            return self._shown(handle, body)
+            return self._shown(handle, body, running)
         raw = outcome.value
         if marks.holds_handle(raw):  # among other values
             from .functions import handed
@@ -226,7 +226,7 @@ class PctxMagics(Magics):
             raw = values.to_json(value)
         return display.Shown(display.result(raw, value))
 
-    def _shown(self, handle: Handle[Any], body: dict[str, Any]) -> Any:
+    def _shown(self, handle: Handle[Any], body: dict[str, Any], running: Running) -> Any:
         """Return how a value that stays in the notebook is shown; None: it has displayed itself."""
         from .functions import handed
         from .output import display
@@ -235,7 +235,8 @@ class PctxMagics(Magics):
             bundle = handed.figure(self._shell, handle.given)
             return None if bundle is None else display.Shown(*bundle)
         if handle.kind == "frame":
-            return display.Shown(display.frame(body, handed.place_of(handle)))
+            shown = display.frame(body, handed.place_of(handle))
+            return display.Shown(shown or display.words(handed.named(body, running.handles)))
         return display.Shown(display.handle(body))
 
     def _session(self) -> str | None:

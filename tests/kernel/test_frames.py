@@ -302,6 +302,8 @@ def test_values_that_stay_in_the_notebook_are_shown_by_what_they_are(frames: Rea
     assert "Frame of Notebook.orders, 2,500 \\u00d7 3, in the notebook" in among
     assert '"part": "Frame made of Notebook.orders, in the notebook", "n": 1' in among
     assert "Object of Notebook.fit, in the notebook" in shown("[await Notebook.fit(), 1]")
+    copied = "JSON.parse(JSON.stringify((await Notebook.orders()).select('id')))"
+    assert "Frame made of Notebook.orders, in the notebook" in shown(copied)
     assert "$pctx.frame" in shown("[{ '$pctx.frame': { id: 'x' } }, 1]"), "the notebook does not hold it"
     for forged in ("kind: 'figure', first: 1", "first: 1", "columns: 5"):
         assert "$pctx.frame" in shown(f"({{ '$pctx.frame': {{ id: 'x', {forged} }} }})")

@@ -175,7 +175,9 @@ def test_a_function_among_arguments_rejects_the_call(name: str) -> None:
 
 
 def test_a_function_that_is_left_out_of_the_value_is_named() -> None:
-    said = converse("class Tea { x = 1; f = () => 2 }\n({ tea: new Tea(), rows: [{ n: 1, mean: () => 1 }], more: Math.max })")
+    said = converse(
+        "class Tea { x = 1; f = () => 2 }\n({ tea: new Tea(), rows: [{ n: 1, mean: () => 1 }], more: Math.max })"
+    )
     assert said.value == {"tea": {"x": 1}, "rows": [{"n": 1}]}
     [shown] = said.params("output")
     assert (shown["stream"], shown["text"]) == (

@@ -6,12 +6,14 @@ escaped it; no script, link or image is ever made. The size of HTML is limited, 
 
 from __future__ import annotations
 
+import math
 import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 from msgspec import Raw
 
 from ... import values
@@ -91,21 +93,36 @@ def _kept(data: dict[str, Any], raw: Raw, is_whole: bool) -> dict[str, Any]:
     return data if id is None else {**data, "id": id}
 
 
-def frame(body: dict[str, Any], place: str) -> Bundle:
+class _FrameBody(msgspec.Struct):
+    """What the handle of a frame says of it once it was looked at."""
+
+    rows: int
+    columns: dict[str, str]
+    first: list[dict[str, Any]]
+    more_columns: int = 0
+
+
+def frame(body: dict[str, Any], place: str) -> Bundle | None:
     """Show a frame that stays where it is: its first rows as a table, its size and the types of its columns.
 
     Args:
         body: What the handle says, as a program's value has it.
         place: Where it is: ``in the notebook``.
+
+    Returns:
+        None if the handle does not say this, such as one that a program has copied.
     """
-    types, rows = body["columns"], body["first"]
-    more = body.get("more_columns", 0)
-    shape = f"{body['rows']:,} rows × {len(types) + more:,} columns"
-    listed = ", ".join(f"{name} {kind}" for name, kind in types.items()) + (f", and {more:,} more" if more else "")
-    note = f"Frame of {shape}, {place}: {listed}"
-    if not rows:
+    try:
+        told = msgspec.convert(body, _FrameBody)
+    except msgspec.ValidationError:
+        return None
+    more = told.more_columns
+    shape = tree.shape(told.rows, len(told.columns) + more)
+    listed = ", ".join(f"{name} {kind}" for name, kind in told.columns.items())
+    note = visible(f"Frame of {shape}, {place}: {listed}" + (f", and {more:,} more" if more else ""), is_name=True)
+    if not told.first:
         return {"text/plain": note}
-    shown = with_note(rows, note, body["rows"])
+    shown = with_note(told.first, note, told.rows)
     return shown | {"text/plain": f"{shown['text/plain']}\n({note})"}
 
 
@@ -116,15 +133,24 @@ def handle(body: dict[str, Any]) -> Bundle:
         body: What the handle says, as a program's value has it.
     """
     match body:
-        case {"kind": "array", "shape": [*shape], "dtype": dtype}:
+        case {"kind": "array", "shape": [*shape], "dtype": dtype} if all(isinstance(one, int) for one in shape):
             size = " × ".join(f"{length:,}" for length in shape) or "one element"
-            first = ", ".join(map(str, body.get("first", [])))
-            return {"text/plain": f"Array {size} of {dtype}, in the notebook" + (f": {first}, …" if first else "")}
+            first = body.get("first")
+            shown = list(map(str, first)) if isinstance(first, list) else []
+            listed = ", ".join([*shown, "…"] if math.prod(shape) > len(shown) else shown)
+            text = f"Array {size} of {dtype}, in the notebook" + (f": {listed}" if shown else "")
         case {"kind": "file", "name": name, "size": int(size)}:
-            return {"text/plain": f"File {name}, {size:,} bytes, in the notebook"}
+            text = f"File {name}, {size:,} bytes, in the notebook"
         case {"text": str(text), "type": kind}:
-            return {"text/plain": f"{text}\n({kind}, in the notebook)"}
-    return {"text/plain": f"{body.get('type', 'object')}, in the notebook"}
+            text = f"{text}\n({kind}, in the notebook)"
+        case _:
+            text = f"{body.get('type', 'object')}, in the notebook"
+    return words(text)
+
+
+def words(text: str) -> Bundle:
+    """Show a few words."""
+    return {"text/plain": visible(clean(text))}
 
 
 def with_note(rows: list[dict[str, Any]], note: str, total: int | None = None) -> Bundle:

@@ -75,7 +75,7 @@ def safe(shown: Display) -> tuple[Bundle, Metadata]:
                 metadata[type] = found
     own = given.get("text/plain")
     text = _text(own) if isinstance(own, str) and VALUE not in given else bundle.get("text/plain", "")
-    bundle["text/plain"] = "\n".join(part for part in (text or _caption(bundle), *left_out) if part)
+    bundle["text/plain"] = "\n".join(part for part in (text or visible(_caption(bundle)), *left_out) if part)
     return bundle, metadata
 
 

@@ -50,6 +50,9 @@ HOSTILE = [
 ]
 
 
+CHART = "application/vnd.vegalite.v5+json"
+
+
 class Seen(HTMLParser):
     """Collects what a browser would make of HTML."""
 
@@ -121,6 +124,13 @@ def every_sink(text: str) -> dict[str, display.Bundle]:
         "details": display.details(hostile),
         "status": display.status({text: text}),
         "help": display.help({text: [(text, text)]}),
+        "frame": display.frame({"rows": 1, "columns": {text: text}, "first": [{text: text}]}, "here") or {},
+        "empty frame": display.frame({"rows": 0, "columns": {text: text}, "first": []}, "here") or {},
+        "array": display.handle({"kind": "array", "shape": [9], "dtype": text, "first": [text]}),
+        "file": display.handle({"kind": "file", "name": text, "size": 1}),
+        "object": display.handle({"text": text, "type": text}),
+        "object of a type alone": display.handle({"type": text}),
+        "chart": safe(Display(raw({CHART: {"title": text, "mark": "bar", "data": {"values": [{"a": 1}]}}})))[0],
     }
 
 
@@ -380,6 +390,26 @@ def test_the_variable_of_a_value_is_named_in_a_short_quiet_line() -> None:
 
 def test_value_decoded_already_is_not_decoded_again() -> None:
     assert display.result(Raw(b"not read"), [1])["text/plain"] == "[1]"
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ({"rows": 1, "columns": {"a": "Int64"}, "first": [{"a": 1}]}, "Frame of 1 row × 1 column, here: a Int64"),
+        ({"rows": 0, "columns": {}, "first": [], "more_columns": 2}, "Frame of 0 rows × 2 columns, here: , and 2 more"),
+        ({"id": "x", "columns": ["a"], "steps": []}, None),
+        ({"rows": "<b>", "columns": {}, "first": []}, None),
+    ],
+)
+def test_a_frame_is_shown_as_far_as_its_handle_describes_it(body: dict[str, object], text: str | None) -> None:
+    shown = display.frame(body, "here")
+    assert text in shown["text/plain"] if shown is not None and text is not None else shown is text
+
+
+@pytest.mark.parametrize(("shape", "shown"), [([1], "1: 5"), ([], "one element: 5"), ([2, 3], "2 × 3: 5, …")])
+def test_an_array_says_whether_it_has_more_elements_than_are_shown(shape: list[int], shown: str) -> None:
+    said = display.handle({"kind": "array", "shape": shape, "dtype": "i8", "first": [5]})["text/plain"]
+    assert said.replace(" of i8, in the notebook", "") == f"Array {shown}"
 
 
 def test_ipython_shows_the_bundle_and_a_list_the_text() -> None:
