@@ -48,47 +48,61 @@ def die_with(parent: int) -> None:
         os._exit(1)
 
 
-def landlock_rules(paths: list[str], proc: str) -> "int | None":
-    """Make a Landlock rule set: read and execute these paths, no other file; no TCP, no signals out of the sandbox.
+class Landlock:
+    """What all sandboxes may do with files: read and execute some, nothing else; no TCP, no signals to others.
+
+    The paths are looked up once, for all sandboxes. What each of them does between its fork and Deno's first
+    instruction takes a copy of every page of memory that it uses.
 
     Args:
+        version: Of the kernel's Landlock.
         paths: Files and folders, with all that is in them.
-        proc: A folder of /proc that may be read as well. The C library looks up the bounds of a thread's stack in
-            /proc/self/maps, and Deno ends itself when it cannot: while it words certain errors of a program.
-
-    Returns its descriptor, or None where the kernel has no Landlock.
     """
-    version = libc.syscall(LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), LANDLOCK_VERSION)
-    if version <= 0:
-        return None
-    files = (1 << {1: 13, 2: 14, 3: 15, 4: 15}.get(version, 16)) - 1  # every right on files this version knows
-    tcp = scopes = 0b11  # bind and connect; abstract Unix sockets and signals
-    attributes = struct.pack("QQQ", files, tcp, scopes)[: 8 if version < 4 else 16 if version < 6 else 24]
-    rules = libc.syscall(LANDLOCK_CREATE_RULESET, attributes, ctypes.c_size_t(len(attributes)), 0)
-    if rules < 0:
-        raise fail("landlock_create_ruleset")
-    for path in filter(os.path.exists, [*paths, proc]):
-        allowed = EXECUTE | READ_FILE | (READ_DIR if os.path.isdir(path) else 0)  # noqa: PTH112 (few imports)
-        if path is proc:
-            allowed = READ_FILE
-        file = os.open(path, os.O_PATH | os.O_CLOEXEC)
-        if libc.syscall(LANDLOCK_ADD_RULE, rules, LANDLOCK_PATH_BENEATH, struct.pack("<Qi", allowed, file), 0):
-            raise fail(f"landlock_add_rule {path}")
-        os.close(file)
-    return int(rules)
 
+    def __init__(self, version: int, paths: list[str]) -> None:
+        files = (1 << {1: 13, 2: 14, 3: 15, 4: 15}.get(version, 16)) - 1  # every right on files this version knows
+        tcp = scopes = 0b11  # bind and connect; abstract Unix sockets and signals
+        self.handled = struct.pack("QQQ", files, tcp, scopes)[: 8 if version < 4 else 16 if version < 6 else 24]
+        self.rules = [
+            self.rule(path, EXECUTE | READ_FILE | (READ_DIR if os.path.isdir(path) else 0))  # noqa: PTH112 (few imports)
+            for path in filter(os.path.exists, paths)
+        ]
 
-def restrict(rules: "int | None") -> None:
-    """Put this process, and all it will start, under the rules: each time in a domain of its own."""
-    if rules is not None and libc.syscall(LANDLOCK_RESTRICT_SELF, rules, 0):
-        raise fail("landlock_restrict_self")
+    @staticmethod
+    def rule(path: str, allowed: int) -> bytes:
+        """What the system takes as a rule for a path, which stays open."""
+        return struct.pack("<Qi", allowed, os.open(path, os.O_PATH | os.O_CLOEXEC))
+
+    def restrict(self, proc: str) -> None:
+        """Put this process, and all it will start, under the rules: each time in a domain of its own.
+
+        Args:
+            proc: A folder of /proc that may be read as well. The C library looks up the bounds of a thread's stack in
+                /proc/self/maps, and Deno ends itself when it cannot: while it words certain errors of a program.
+        """
+        ruleset = libc.syscall(LANDLOCK_CREATE_RULESET, self.handled, ctypes.c_size_t(len(self.handled)), 0)
+        if ruleset < 0:
+            raise fail("landlock_create_ruleset")
+        own = [self.rule(proc, READ_FILE)] if os.path.exists(proc) else []  # noqa: PTH110 (few imports)
+        for rule in self.rules + own:
+            if libc.syscall(LANDLOCK_ADD_RULE, ruleset, LANDLOCK_PATH_BENEATH, rule, 0):
+                raise fail("landlock_add_rule")
+        if libc.syscall(LANDLOCK_RESTRICT_SELF, ruleset, 0):
+            raise fail("landlock_restrict_self")
+        os.close(ruleset)
 
 
 class ForkServer:
     """Forks a sandbox for each request, and reports its end."""
 
-    def __init__(self, host: socket.socket, paths: "list[str]", environment: "dict[str, str]", command: "list[str]"):
-        self.host, self.paths, self.environment, self.command = host, paths, environment, command
+    def __init__(
+        self,
+        host: socket.socket,
+        landlock: "Landlock | None",
+        environment: "dict[str, str]",
+        command: "list[str]",
+    ) -> None:
+        self.host, self.landlock, self.environment, self.command = host, landlock, environment, command
         self.pid = os.getpid()
         self.children: dict[int, tuple[int, int]] = {}  # pidfd → the host's id, pid
         self.poll = select.poll()
@@ -150,11 +164,10 @@ class ForkServer:
             for number, fd in enumerate((pipe, pipe, stderr)):
                 os.dup2(fd, number)
             os.setsid()
-            for ignored in (signal.SIGPIPE, signal.SIGXFSZ):  # by Python
-                signal.signal(ignored, signal.SIG_DFL)
             # In a Landlock domain of its own it can neither signal nor trace us or its siblings, and of /proc it reads
             # what is its own: the rule holds what /proc/self is to the process that makes it.
-            restrict(landlock_rules(self.paths, "/proc/self/"))
+            if self.landlock is not None:
+                self.landlock.restrict("/proc/self/")
             os.closerange(3, os.sysconf("SC_OPEN_MAX"))
             os.execve(self.command[0], self.command, self.environment)
         except OSError as error:
@@ -182,12 +195,16 @@ def main(arguments: "list[str]") -> None:
         raise fail("PR_SET_NO_NEW_PRIVS")
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:  # noqa: PTH123 (few imports)
         score.write("800")  # when memory runs out, the kernel shall take a sandbox, not the server
-    rules = landlock_rules(paths, "/proc")  # no sandbox can have what its launcher has not
-    restrict(rules)
+    for ignored in (signal.SIGPIPE, signal.SIGXFSZ):  # by Python, which is not for sandboxes
+        signal.signal(ignored, signal.SIG_DFL)
+    version = libc.syscall(LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), LANDLOCK_VERSION)
+    landlock = Landlock(version, paths) if version > 0 else None
+    if landlock is not None:
+        landlock.restrict("/proc")  # no sandbox can have what its launcher has not
     channel = socket.socket(fileno=int(host))
-    channel.send(b"ready %d" % (1 if rules is None else 2))
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the host is gone
-        ForkServer(channel, paths, dict(pair.split("=", 1) for pair in environment), command).serve()
+    channel.send(b"ready %d" % (1 if landlock is None else 2))
+    with contextlib.suppress(ConnectionResetError):  # the host is gone
+        ForkServer(channel, landlock, dict(pair.split("=", 1) for pair in environment), command).serve()
 
 
 if __name__ == "__main__":

@@ -79,6 +79,8 @@ async def test_a_sandbox_inherits_its_arguments_its_environment_and_three_descri
         theirs = {link for link in links(process.pid) if not link.startswith("anon_inode:")} - mine
         assert not theirs & links(os.getpid())
         assert "NoNewPrivs:\t1" in status(process.pid)
+        ignored = next(line for line in status(process.pid).splitlines() if line.startswith("SigIgn:"))
+        assert not int(ignored.split()[1], 16) >> (signal.SIGXFSZ - 1) & 1  # as Python ignores it
         process.discard()
         assert await soon(process.ended) == -signal.SIGKILL
         await spawner.close()
