@@ -79,7 +79,7 @@ report-libraries: $(VENV)/libraries.installed  ## how many functions of everyday
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 …")'
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv --upgrade-deps $(VENV)
 
 $(VENV)/demo.installed: pyproject.toml | $(VENV)/bin/python
 	@echo "Installing into $(VENV), which takes some minutes the first time"

@@ -60,10 +60,9 @@ def run(version: str, interpreter: str) -> bool:
     environment = ENVIRONMENTS / version
     python = environment / "bin" / "python"
     if not python.exists():
-        subprocess.run([interpreter, "-m", "venv", environment], check=True)
-    subprocess.run(
-        [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements()], check=True
-    )
+        subprocess.run([interpreter, "-m", "venv", "--without-pip", environment], check=True)
+    pip = [sys.executable, "-m", "pip", "--python", python]  # newer than the one that comes with that Python
+    subprocess.run([*pip, "install", "--quiet", "--disable-pip-version-check", *requirements()], check=True)
     print(f"Python {version}: {' '.join(ROOMS)}", flush=True)  # a program's output
     command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *ROOMS]
     return subprocess.run(command, cwd=ROOT, check=False).returncode == 0

@@ -46,10 +46,10 @@ def _installed(group: str, *, beside: bool) -> Path:
     environment.parent.mkdir(exist_ok=True)
     with FileLock(f"{environment}.lock"):
         if not done.exists():
-            subprocess.run([sys.executable, "-m", "venv", environment], check=True)
+            subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
             if beside:  # what this environment has is not installed again
                 (folder / "parent.pth").write_text(sysconfig.get_path("purelib"))
-            install = [environment / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-compile", *wanted]
-            subprocess.run(install, check=True, timeout=INSTALL_S)
+            pip = [sys.executable, "-m", "pip", "--python", environment / "bin" / "python"]
+            subprocess.run([*pip, "install", "--quiet", "--no-compile", *wanted], check=True, timeout=INSTALL_S)
             done.touch()
     return environment
