@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -18,7 +18,7 @@ pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from . import chromium
-from .front_end import PATIENCE_MS, ROOT, FrontEnd, front_end
+from .front_end import PATIENCE_MS, ROOT, FrontEnd, front_end, leave_all
 
 expect.set_options(timeout=PATIENCE_MS)  # as long as actions wait; Playwright's own 5 s are short on a busy machine
 
@@ -30,6 +30,9 @@ FOREIGN_ERRORS = (
     "/lsp/status",  # JupyterLab 4.7, of an extension that is not installed
 )
 """What front ends log about themselves."""
+
+FAILED = pytest.StashKey[bool]()
+"""Whether a test has failed."""
 
 
 @pytest.fixture(autouse=True)
@@ -108,17 +111,72 @@ def errors() -> Iterator[Errors]:
 
 
 @pytest.fixture
-def page(browser: Browser, errors: Errors) -> Iterator[Page]:
+def fresh_page(browser: Browser, errors: Errors) -> Iterator[Page]:
     """A page of a browser that knows nothing yet."""
-    with _open_page(browser, errors) as page:
+    with _open_page(browser, lambda: errors) as page:
         yield page
+
+
+@pytest.fixture
+def page(fresh_page: Page) -> Page:
+    """The page of a test. Where a module has `kept_page` in its place, `fresh_page` remains for single tests."""
+    return fresh_page
 
 
 @pytest.fixture
 def other_page(browser: Browser, errors: Errors) -> Iterator[Page]:
     """A page of another browser, as of somebody else."""
-    with _open_page(browser, errors) as page:
+    with _open_page(browser, lambda: errors) as page:
         yield page
+
+
+@pytest.fixture(scope="package")
+def keeper(browser: Browser) -> Iterator[Keeper]:
+    """The page that most tests share."""
+    with ExitStack() as stack:
+        yield Keeper(browser, stack)
+
+
+@pytest.fixture
+def kept_page(lab: FrontEnd, keeper: Keeper, errors: Errors, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """A page in which JupyterLab stays loaded from test to test: it needs five seconds of a processor to load.
+
+    It begins without documents, dialogs and notices; the panel remembers what was chosen. A test that changes the
+    theme, the settings or the size of the page, or listens to dialogs, takes `fresh_page`. A test that fails ends the
+    page.
+    """
+    yield keeper.lend(errors)
+    keeper.take_back(is_usable=not request.node.stash.get(FAILED, False))
+
+
+class Keeper:
+    """Lends one page to many tests, and puts it in order between them.
+
+    Args:
+        browser: Where the page is opened.
+        stack: Closes the page.
+    """
+
+    def __init__(self, browser: Browser, stack: ExitStack) -> None:
+        self._browser, self._stack = browser, stack
+        self._page: Page | None = None
+        self._errors = Errors()
+
+    def lend(self, errors: Errors) -> Page:
+        """Return the page, and add what it logs to these errors."""
+        self._errors = errors
+        if self._page is None:
+            self._page = self._stack.enter_context(_open_page(self._browser, lambda: self._errors))
+        return self._page
+
+    def take_back(self, *, is_usable: bool) -> None:
+        """Close what a test has opened; close the page if it cannot be used again."""
+        assert self._page is not None
+        self._errors = Errors()  # what a front end says when documents are closed is not the test's
+        if is_usable and not self._page.is_closed() and leave_all(self._page):
+            return
+        self._stack.close()
+        self._page = None
 
 
 @pytest.hookimpl(wrapper=True)
@@ -126,6 +184,9 @@ def pytest_runtest_call(item: pytest.Function) -> Iterator[None]:
     """The last sight of its pages, while their kernels run, goes to the folder that PCTX_SCREENSHOTS names."""
     try:
         yield
+    except BaseException:
+        item.stash[FAILED] = True
+        raise
     finally:
         if folder := os.environ.get("PCTX_SCREENSHOTS"):
             pages = {"": item.funcargs.get("page"), "-other": item.funcargs.get("other_page")}
@@ -135,13 +196,13 @@ def pytest_runtest_call(item: pytest.Function) -> Iterator[None]:
 
 
 @contextmanager
-def _open_page(browser: Browser, errors: Errors) -> Iterator[Page]:
+def _open_page(browser: Browser, errors: Callable[[], Errors]) -> Iterator[Page]:
     with ExitStack() as stack:
         context = browser.new_context(viewport={"width": 1280, "height": 800})
         stack.callback(context.close)
         page = context.new_page()
-        page.on("console", lambda message: _on_console(errors, message))
-        page.on("pageerror", lambda error: _add(errors, f"pageerror: {error.stack or error}"))
+        page.on("console", lambda message: _on_console(errors(), message))
+        page.on("pageerror", lambda error: _add(errors(), f"pageerror: {error.stack or error}"))
         yield page
         if not page.is_closed():
             page.goto("about:blank")  # what a front end says when its server goes is not the test's

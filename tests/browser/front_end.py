@@ -210,8 +210,34 @@ def front_end(
         running.stop()
 
 
+CLOSE_ALL = """() => {
+    const { shell } = window.jupyterapp;
+    for (const widget of [...shell.widgets('main')]) widget.dispose();  // it does not ask whether to save
+    shell.activateById('filebrowser');
+    document.querySelectorAll('.Toastify__close-button').forEach(button => button.click());
+}"""
+
+
+def leave_all(page: Page) -> bool:
+    """Close all documents and notices of JupyterLab, and the panel; returns whether JupyterLab is in the page."""
+    if page.evaluate("window.jupyterapp?.name") != "JupyterLab":
+        return False
+    while page.locator(".jp-Dialog").count():
+        page.keyboard.press("Escape")
+        page.wait_for_timeout(POLL_S * 1000)
+    page.mouse.move(0, 0)
+    search = page.locator("#pctx-panel [type=search]")
+    if search.count() and search.is_visible():
+        search.fill("")
+    page.evaluate(CLOSE_ALL)
+    expect(page.locator(".jp-NotebookPanel, .Toastify__toast")).to_have_count(0)
+    return True
+
+
 class NotebookPage:
     """A notebook, open in a page.
+
+    Where the page has the server's JupyterLab, the notebook is opened in it.
 
     Args:
         page: The browser's page.
@@ -222,10 +248,13 @@ class NotebookPage:
     def __init__(self, page: Page, server: FrontEnd, name: str) -> None:
         self.page, self.server, self.name = page, server, name
         self.cells = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-CodeCell")
-        path = f"lab/tree/{name}" if server.app == "lab" else f"notebooks/{name}"
-        page.goto(f"{server.url}{path}?token={server.token}&reset")
-        page.wait_for_selector("#jupyterlab-splash", state="detached")
-        page.wait_for_selector(".jp-NotebookPanel .jp-Cell .cm-content")
+        if page.url.startswith(f"{server.url}lab"):
+            page.evaluate(_OPEN, name)
+        else:
+            path = f"lab/tree/{name}" if server.app == "lab" else f"notebooks/{name}"
+            page.goto(f"{server.url}{path}?token={server.token}&reset")
+            page.wait_for_selector("#jupyterlab-splash", state="detached")
+        page.wait_for_selector(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Cell .cm-content")
         self.wait_for_kernel()
 
     def wait_for_kernel(self) -> None:
@@ -318,6 +347,7 @@ class NotebookPage:
 
 
 _CONTEXT = "window.jupyterapp?.shell.currentWidget?.sessionContext"
+_OPEN = "path => window.jupyterapp.commands.execute('docmanager:open', { path }).then(() => null)"
 _CELLS = "window.jupyterapp.shell.currentWidget.content.widgets"
 
 

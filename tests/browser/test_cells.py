@@ -44,6 +44,12 @@ def load_orders(status: Literal["pending", "paid"], limit: int = 10) -> list[Ord
 
 
 @pytest.fixture
+def page(kept_page: Page) -> Page:
+    """JupyterLab stays loaded from test to test."""
+    return kept_page
+
+
+@pytest.fixture
 def notebook(page: Page, lab: FrontEnd, request: pytest.FixtureRequest) -> NotebookPage:
     """A notebook whose kernel has a tool, and an empty cell 1."""
     opened = NotebookPage(page, lab, lab.write(f"{request.node.name[:40]}.ipynb", TOOLS, "", "1 + 1"))
@@ -309,7 +315,8 @@ def test_a_kernel_that_restarts_or_dies_breaks_nothing(notebook: NotebookPage) -
     expect(problems(notebook, 1)).to_have_count(0)
 
 
-def test_it_works_in_notebook_7(page: Page, notebook7: FrontEnd) -> None:
+def test_it_works_in_notebook_7(fresh_page: Page, notebook7: FrontEnd) -> None:
+    page = fresh_page
     notebook = NotebookPage(page, notebook7, notebook7.write("seven.ipynb", TOOLS, ""))
     notebook.run(0)
     notebook.edit(1, "%%pctx\nawait Notebook.loadOrder({ status: 'paid' });\n")
@@ -375,7 +382,10 @@ def read_what_jupyterlab_says(page: Page) -> None:
     expect(dialog).to_have_count(0)
 
 
-def test_a_server_that_goes_and_comes_back_finds_all_as_it_was(page: Page, errors: Errors, tmp_path: Path) -> None:
+def test_a_server_that_goes_and_comes_back_finds_all_as_it_was(
+    fresh_page: Page, errors: Errors, tmp_path: Path
+) -> None:
+    page = fresh_page
     with front_end("lab", tmp_path) as first:
         notebook = NotebookPage(page, first, first.write("gone.ipynb", TOOLS, "%%pctx\nawait Notebook.loadOrder()"))
         notebook.run(0)
@@ -391,6 +401,7 @@ def test_a_server_that_goes_and_comes_back_finds_all_as_it_was(page: Page, error
         assert len(asked) < 5
         assert not [error for error in errors if error.startswith("pageerror")]
         with front_end("lab", tmp_path, like=first) as second:
+            page.goto("about:blank")
             notebook = NotebookPage(page, second, notebook.name)
             notebook.run(0)
             expect(problems(notebook, 1)).to_have_count(1)
@@ -399,46 +410,49 @@ def test_a_server_that_goes_and_comes_back_finds_all_as_it_was(page: Page, error
 
 
 def test_what_the_user_does_not_want_is_left_out(notebook: NotebookPage) -> None:
+    page = notebook.page
     settings = "window.jupyterapp.serviceManager.settings"
     save = f"wanted => {settings}.save('pctx-jupyter:cells', JSON.stringify(wanted))"
     try:
-        notebook.page.evaluate(save, {"diagnostics": "off", "completeWhileTyping": False, "showParameters": False})
-        again = NotebookPage(notebook.page, notebook.server, notebook.name)
+        page.evaluate(save, {"diagnostics": "off", "completeWhileTyping": False, "showParameters": False})
+        page.goto("about:blank")
+        again = NotebookPage(page, notebook.server, notebook.name)
         again.run(0)
         again.edit(1, "%%pctx\n")
-        again.page.keyboard.type("Notebook.loadOrder(")
-        again.page.keyboard.press("ArrowRight")
-        again.page.keyboard.type(" Notebook.")
+        page.keyboard.type("Notebook.loadOrder(")
+        page.keyboard.press("ArrowRight")
+        page.keyboard.type(" Notebook.")
         again.ask_for_completions()  # then it is there
-        expect(completions(again.page)).to_have_text([LOAD_ORDERS])
+        expect(completions(page)).to_have_text([LOAD_ORDERS])
         expect(problems(again, 1)).to_have_count(0)
-        expect(again.page.locator(".pctx-Signature")).to_have_count(0)
+        expect(page.locator(".pctx-Signature")).to_have_count(0)
     finally:
-        notebook.page.evaluate(save, {})
+        page.evaluate(save, {})
+        page.goto("about:blank")
 
 
-@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
-@pytest.mark.parametrize("width", [1280, 600])
-def test_what_is_shown_can_be_read_in_every_theme_and_width(notebook: NotebookPage, theme: str, width: int) -> None:
-    page = notebook.page
-    page.evaluate("theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", theme)
-    page.set_viewport_size({"width": width, "height": 800})
-    if width < 1000:
-        page.evaluate(f"{COMMANDS}.execute('application:toggle-left-area').then(() => null)")
-    page.wait_for_selector(f"body[data-jp-theme-name='{theme}']", state="attached")
+COLOURS = "node => { const is = getComputedStyle(node); return [is.color, is.backgroundColor]; }"
+"""The colours of a text and of its background."""
+
+
+def test_what_is_shown_can_be_read_in_every_theme_and_width(fresh_page: Page, lab: FrontEnd) -> None:
+    page = fresh_page
+    notebook = NotebookPage(page, lab, lab.write("themes.ipynb", TOOLS, ""))
+    notebook.run(0)
     notebook.edit(1, "%%pctx -q\nconst all = await Notebook.loadOrder({ status: 'paid' });\n`${all}`")
-    shown = hover_problem(notebook, 1)
-    expect(shown).to_contain_text("Did you mean")
-    box = shown.bounding_box()
-    assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= width
-    text, background = shown.evaluate(
-        "node => { const is = getComputedStyle(node); return [is.color, is.backgroundColor]; }"
-    )
-    assert is_readable(text, background)
-    button = shown.get_by_role("button")
-    assert is_readable(
-        *button.evaluate("node => { const is = getComputedStyle(node); return [is.color, is.backgroundColor]; }")
-    )
+    for width in (1280, 600):
+        page.set_viewport_size({"width": width, "height": 800})
+        if width < 1000:
+            page.evaluate(f"{COMMANDS}.execute('application:toggle-left-area').then(() => null)")
+        for theme in ("JupyterLab Light", "JupyterLab Dark"):
+            page.evaluate("theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", theme)
+            page.wait_for_selector(f"body[data-jp-theme-name='{theme}']", state="attached")
+            shown = hover_problem(notebook, 1)
+            expect(shown).to_contain_text("Did you mean")
+            box = shown.bounding_box()
+            assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= width, (theme, width)
+            assert is_readable(*shown.evaluate(COLOURS)), (theme, width)
+            assert is_readable(*shown.get_by_role("button").evaluate(COLOURS)), (theme, width)
 
 
 def is_readable(text: str, background: str) -> bool:

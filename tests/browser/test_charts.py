@@ -196,9 +196,9 @@ def test_hostile_charts_that_nothing_checks_are_noticed(page: Page, lab: FrontEn
     errors.clear()  # what it says of pictures that it cannot load
 
 
-def test_a_refused_chart_of_a_notebook_from_elsewhere_is_a_table_that_says_why(page: Page, lab: FrontEnd) -> None:
+def test_a_refused_chart_of_a_notebook_from_elsewhere_is_a_table_that_says_why(kept_page: Page, lab: FrontEnd) -> None:
     spec = HOSTILE["a link of a mark"] | {"data": {"values": [{"a": "<b>x</b>", "n": [1, {"k": None}]}]}}
-    opened = NotebookPage(page, lab, stored(lab, "table.ipynb", [(LITE, spec, {})]))
+    opened = NotebookPage(kept_page, lab, stored(lab, "table.ipynb", [(LITE, spec, {})]))
     shown = opened.cells.nth(0).locator(".pctx-Table")
     expect(shown.locator("tbody td")).to_have_text(["<b>x</b>", '[1,{"k":null}]'])
     expect(shown).to_contain_text('This chart is not drawn: its "mark.href" is not among the members')

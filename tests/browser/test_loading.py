@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from .front_end import FrontEnd, NotebookPage
 from .test_panel import show
+
+
+@pytest.fixture
+def page(kept_page: Page) -> Page:
+    """JupyterLab stays loaded from test to test."""
+    return kept_page
 
 
 def test_a_kernel_without_pctx_is_loaded_with_one_click_also_after_a_restart(page: Page, lab: FrontEnd) -> None:
@@ -36,7 +43,8 @@ def test_a_notebook_without_programs_is_left_alone(page: Page, lab: FrontEnd) ->
     expect(page.locator(".pctx-LoadLine")).to_have_count(0)
 
 
-def test_kernels_load_pctx_by_themselves_if_the_settings_say_so(page: Page, lab: FrontEnd) -> None:
+def test_kernels_load_pctx_by_themselves_if_the_settings_say_so(fresh_page: Page, lab: FrontEnd) -> None:
+    page = fresh_page
     folder = lab.folder / "settings" / "pctx-jupyter"
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "cells.jupyterlab-settings"

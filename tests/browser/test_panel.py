@@ -40,6 +40,12 @@ def hello() -> str:
 """.strip()
 
 
+@pytest.fixture
+def page(kept_page: Page) -> Page:
+    """JupyterLab stays loaded from test to test."""
+    return kept_page
+
+
 def show(page: Page) -> Locator:
     """Open the panel."""
     page.evaluate("window.jupyterapp.commands.execute('pctx:show-panel').then(() => null)")
@@ -87,7 +93,8 @@ def test_tools_are_shown_and_a_call_of_one_is_inserted(page: Page, lab: FrontEnd
     notebook.expect_source(1, ends='await Notebook.loadOrders({ status: "open" })')
 
 
-def test_in_a_narrow_panel_names_have_the_room(page: Page, lab: FrontEnd) -> None:
+def test_in_a_narrow_panel_names_have_the_room(fresh_page: Page, lab: FrontEnd) -> None:
+    page = fresh_page
     long = "find_the_customers_of_the_north_that_have_not_paid_for_{}_months"
     many = "for n in range(2):\n    f = lambda: n\n    f.__name__ = f'{}'\n    tool(f)".format(long.format("{n}"))
     notebook, panel = prepare(page, lab, "a long name of a notebook.ipynb", many)
@@ -109,10 +116,12 @@ def test_in_a_narrow_panel_names_have_the_room(page: Page, lab: FrontEnd) -> Non
     assert head.evaluate(lines) < 4, "it breaks between words, in two lines at most"
 
 
-def test_of_two_notebooks_with_one_file_name_each_shows_its_path(page: Page, lab: FrontEnd) -> None:
+def test_of_two_notebooks_with_one_file_name_each_shows_its_path(fresh_page: Page, lab: FrontEnd) -> None:
+    page = fresh_page
     for folder in ("north", "south"):
         Path(lab.root, folder).mkdir(exist_ok=True)
     for folder in ("north", "south"):
+        page.goto("about:blank")  # then only the second one is open
         NotebookPage(page, lab, lab.write(f"{folder}/twins.ipynb", TOOLS)).run(0)
     panel = show(page)
     for name, folder in (("Twins", "north"), ("Twins2", "south")):
@@ -123,7 +132,8 @@ def test_of_two_notebooks_with_one_file_name_each_shows_its_path(page: Page, lab
     expect(panel.locator(".pctx-mod-kernel").filter(has_text="this notebook")).to_contain_text("Twins north")
 
 
-def test_a_run_is_shown_with_its_calls_and_inserted_as_a_cell(page: Page, lab: FrontEnd) -> None:
+def test_a_run_is_shown_with_its_calls_and_inserted_as_a_cell(fresh_page: Page, lab: FrontEnd) -> None:
+    page = fresh_page
     code = "const o = await Notebook.loadOrders({ status: 'open' })\no.length"
     notebook, panel = prepare(page, lab, "runs.ipynb", f"%%pctx\n{code}")
     expect(run_row(panel, "const o = await")).to_contain_text("[2]")
@@ -257,7 +267,8 @@ def test_an_agents_call_waits_until_somebody_consents(page: Page, lab: FrontEnd)
     expect(page.get_by_role("region", name="Chosen run")).to_contain_text("allowed as changed")
 
 
-def test_always_allowed_is_listed_and_revoked_and_a_denial_says_who_denied(page: Page, lab: FrontEnd) -> None:
+def test_always_allowed_is_listed_and_revoked_and_a_denial_says_who_denied(fresh_page: Page, lab: FrontEnd) -> None:
+    page = fresh_page
     notebook = NotebookPage(page, lab, lab.write("always.ipynb", REMOVE, ""))
     notebook.run(0)
     panel = show(page)
@@ -523,7 +534,8 @@ for number in range(5000):
     page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
 
 
-def test_hostile_texts_are_only_text(page: Page, lab: FrontEnd) -> None:
+def test_hostile_texts_are_only_text(fresh_page: Page, lab: FrontEnd) -> None:
+    page = fresh_page
     hostile = """
 @tool(name="evil")
 def evil() -> str:
@@ -584,7 +596,8 @@ def test_a_clients_configuration_is_copied(page: Page, lab: FrontEnd) -> None:
     assert f"{lab.url}pctx/mcp" in copied and lab.token in copied
 
 
-def test_the_panel_is_in_notebook_7_too(page: Page, notebook7: FrontEnd) -> None:
+def test_the_panel_is_in_notebook_7_too(fresh_page: Page, notebook7: FrontEnd) -> None:
+    page = fresh_page
     notebook, panel = prepare(page, notebook7, "seven.ipynb", "%%pctx\nawait Notebook.hello()")
     expect(tool_row(panel, notebook, "Notebook.hello")).to_be_visible()
     show(page)  # and stays
@@ -613,8 +626,9 @@ def sandbox_host(server: FrontEnd) -> Iterator[None]:
 
 
 def test_a_server_that_goes_and_returns_is_followed(
-    page: Page, extension: None, tmp_path_factory: pytest.TempPathFactory, errors: Errors
+    fresh_page: Page, extension: None, tmp_path_factory: pytest.TempPathFactory, errors: Errors
 ) -> None:
+    page = fresh_page
     with front_end("lab", tmp_path_factory.mktemp("gone")) as first:
         notebook, panel = prepare(page, first, "gone.ipynb", "%%pctx\n// before\nawait Notebook.hello()")
         expect(tool_row(panel, notebook, "Notebook.hello")).to_be_visible()
@@ -646,8 +660,9 @@ def test_a_server_that_goes_and_returns_is_followed(
 
 
 def test_a_server_without_pctx_gets_a_calm_message(
-    page: Page, extension: None, tmp_path_factory: pytest.TempPathFactory, errors: Errors
+    fresh_page: Page, extension: None, tmp_path_factory: pytest.TempPathFactory, errors: Errors
 ) -> None:
+    page = fresh_page
     off = "--ServerApp.jpserver_extensions=pctx_jupyter=False"
     with front_end("lab", tmp_path_factory.mktemp("absent"), off) as server:
         NotebookPage(page, server, server.write("absent.ipynb", "1"))

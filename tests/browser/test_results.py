@@ -39,6 +39,19 @@ async def wait() -> str:
 """
 
 
+@pytest.fixture
+def page(kept_page: Page) -> Page:
+    """JupyterLab stays loaded from test to test."""
+    return kept_page
+
+
+@pytest.fixture(params=["lab", "notebook7"])
+def place(request: pytest.FixtureRequest) -> tuple[Page, FrontEnd]:
+    """A page and its server: JupyterLab, and Notebook 7 in a page of its own."""
+    page = request.getfixturevalue("page" if request.param == "lab" else "fresh_page")
+    return page, request.getfixturevalue(request.param)
+
+
 def notebook(page: Page, server: FrontEnd, name: str, *programs: str) -> NotebookPage:
     """A notebook with the tools, whose further cells are programs."""
     file = server.write(f"{name}.ipynb", TOOLS, *(f"%%pctx\n{program}" for program in programs))
@@ -56,11 +69,11 @@ def timeline(opened: NotebookPage, index: int = 1) -> Locator:
     return opened.cells.nth(index).locator(".pctx-Timeline")
 
 
-@pytest.mark.parametrize("app", ["lab", "notebook7"])
-def test_a_run_is_a_timeline_whose_calls_unfold(page: Page, app: str, request: pytest.FixtureRequest) -> None:
+def test_a_run_is_a_timeline_whose_calls_unfold(place: tuple[Page, FrontEnd]) -> None:
+    page, server = place
     opened = notebook(
         page,
-        request.getfixturevalue(app),
+        server,
         "timeline",
         "console.log('hello'); console.warn('careful');\nawait Promise.all([Notebook.nap({ seconds: 0.1 }), "
         "Notebook.nap({ seconds: 0.2 })]);\ntry { await Notebook.fail({ message: 'no <b>way</b>' }) } catch {}\n"
@@ -71,7 +84,7 @@ def test_a_run_is_a_timeline_whose_calls_unfold(page: Page, app: str, request: p
     head = shown.locator(".pctx-Timeline-fold")
     expect(head).to_contain_text("4 calls")
     expect(head).to_contain_text("1 failed")
-    expect(head).to_contain_text(re.compile(r"nap 2 \(mean \d+ ms, up to 2 at once\)"))
+    expect(head).to_contain_text(re.compile(r"nap 2 \(mean [\d.]+ m?s, up to 2 at once\)"))
     expect(shown.locator(".pctx-Timeline-check")).to_contain_text(re.compile("^✓ "))
     rows = shown.locator(".pctx-Timeline-row")
     expect(rows).to_have_count(3)  # consecutive calls of one tool are one
@@ -205,14 +218,14 @@ def test_a_timeline_is_copied_as_json_and_stays_in_the_file(page: Page, lab: Fro
     assert "<details" in "".join(outputs[0]["data"]["text/html"])
 
 
-@pytest.mark.parametrize("app", ["lab", "notebook7"])
 @pytest.mark.parametrize("how", ["runs", "is refused"])
-def test_an_error_leads_to_its_line(page: Page, app: str, how: str, request: pytest.FixtureRequest) -> None:
+def test_an_error_leads_to_its_line(place: tuple[Page, FrontEnd], how: str) -> None:
+    page, server = place
     program = {
         "runs": "const n: number = 1;\n\n  throw new Error('here')",
         "is refused": "const n: number = 1;\n\n  const m: string = n",
     }[how]
-    opened = notebook(page, request.getfixturevalue(app), f"jump-{how[:4]}-{app}", program)
+    opened = notebook(page, server, f"jump {how[:4]}", program)
     opened.run(1)
     error = opened.cells.nth(1).locator(".jp-OutputArea-output[data-mime-type$=stderr], .jp-RenderedText")
     place = opened.cells.nth(1).get_by_role("link", name=re.compile("^at line 3, column"))
