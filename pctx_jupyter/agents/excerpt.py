@@ -56,7 +56,7 @@ _KINDS = ("[A-Z]", "[a-z]", "[0-9]")
 
 
 def decoded(payload: Raw) -> Any:
-    """Decode the JSON of a value that is to be shown; None: it has too many bytes in too many values, or cannot be read."""
+    """Decode the JSON of a value that is to be shown; None: it is too large in too many values, or cannot be read."""
     if memoryview(payload).nbytes > MOST_DECODED and bytes(payload).count(b",") > MOST_COMMAS:
         return None
     try:

@@ -83,11 +83,11 @@ class HistoryWriter:
         if self._thread is not None or (not self._waiting.empty() and self._is_writing()):
             self._waiting.join()
 
-    async def read(self, look: Callable[[HistoryFile], T]) -> T:
+    async def read(self, query: Callable[[HistoryFile], T]) -> T:
         """Read the file once all runs are written, or lost, on a thread.
 
         Args:
-            look: Reads it; blocks.
+            query: Reads it; blocks.
 
         Raises:
             HistoryUnavailable: It cannot be read, or not within `READ_S`.
@@ -95,7 +95,7 @@ class HistoryWriter:
 
         def read() -> T:
             self.wait()
-            return look(self.file)
+            return query(self.file)
 
         try:
             return await self._reading.run(read, READ_S)

@@ -443,11 +443,11 @@ class RemoteHost:
         if self.hello is None:
             self._break(f"it did not say what it is within {HELLO_S:g} s")
         else:
-            self._look_at_token()
+            self._check_token()
 
-    def _look_at_token(self) -> None:
+    def _check_token(self) -> None:
         if self.may_run():
-            self._timer = self._loop.call_later(TOKEN_S, self._look_at_token)
+            self._timer = self._loop.call_later(TOKEN_S, self._check_token)
 
     def _break(self, why: str) -> None:
         """Disconnect a host that breaks the protocol."""
