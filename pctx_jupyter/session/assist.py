@@ -21,6 +21,7 @@ from ..rpc import wire
 from ..tools import names, typegen
 from ..tools.catalog import Tool
 from ..tools.scope import Offering
+from .request import has_more_bytes
 from .session import Session
 from .type_checks import declare
 
@@ -213,7 +214,7 @@ async def _question(session: Session, asked: wire.Written) -> _CellQuestion:
 
 
 def _measure(source: str, most_bytes: int) -> None:
-    if len(source.encode()) > most_bytes:
+    if has_more_bytes(source, most_bytes):
         raise errors.InvalidParams(
             f"Cannot look at this cell: it has more than {most_bytes:,} bytes (Pctx.max_program_bytes)"
         )

@@ -66,13 +66,18 @@ class ProgramRequest:
     observe: Observe | None
 
 
+def has_more_bytes(text: str, most: int) -> bool:
+    """Whether a text has more bytes of UTF-8 than this. One that has more characters is not encoded for that."""
+    return len(text) > most or len(text.encode("utf-8", "surrogatepass")) > most
+
+
 def check_program(code: str, options: ProgramOptions, settings: Settings) -> None:
     """Check the size of a program, its time limit and the names of its inputs.
 
     Raises:
         InvalidParams: One of them is not allowed.
     """
-    if len(code.encode("utf-8", "surrogatepass")) > settings.max_program_bytes:
+    if has_more_bytes(code, settings.max_program_bytes):
         raise errors.InvalidParams(
             f"Cannot run program: it has more than {settings.max_program_bytes:,} bytes "
             "(Pctx.max_program_bytes); pass data in as inputs"

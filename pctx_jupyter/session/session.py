@@ -52,7 +52,7 @@ from .execution import (
 from .journal import Clock, Journal, journal_of
 from .meter import Meter, SessionMeter
 from .policy import Policy, Then
-from .request import ProgramOptions, ProgramRequest, check_program, servers_of
+from .request import ProgramOptions, ProgramRequest, check_program, has_more_bytes, servers_of
 from .serving import ServedCalls
 from .tool_calls import ToolCalls
 from .trace import INTERNAL, MOST_CODE, Recorder, StoppedBy, Trace, TraceState
@@ -325,7 +325,7 @@ class Session:
         """
         if self._bash is None:
             raise errors.SandboxUnavailable("Cannot run command: there is no shell here; list the functions instead")
-        if len(command.encode(errors="replace")) > self._settings.max_program_bytes:
+        if has_more_bytes(command, self._settings.max_program_bytes):
             raise errors.InvalidParams(
                 f"Cannot run command: it has more than {self._settings.max_program_bytes:,} bytes "
                 "(Pctx.max_program_bytes); use a shorter one"
