@@ -32,7 +32,7 @@ class PipeChannel(Channel):
     def __init__(self, *, serve: Serve, on_notification: OnNotification, name: str, max_bytes: int) -> None:
         self.pipe = Pipe(
             name,
-            receive=self.feed,
+            receive=lambda line: self.feed(line, is_sound=self.pipe.is_sound),
             lost=self._on_pipe_lost,
             max_bytes=max_bytes,
             ping_s=PING_S,

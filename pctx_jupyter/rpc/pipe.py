@@ -14,6 +14,8 @@ from asyncio.trsock import TransportSocket
 from collections import deque
 from collections.abc import Callable
 
+from .channel import LARGE_BYTES, is_known_sound
+from .jsonrpc import MOST_DEPTH
 from .lines import Lines, LineWriter
 from .pulse import Pulse
 from .room import Room
@@ -44,6 +46,9 @@ class Pipe(asyncio.Protocol):
         unread_bytes: What the other end may leave unread; then it is dropped.
 
     Attributes:
+        is_sound: Whether the line that is being received is known to be UTF-8 that nests no deeper than
+            `jsonrpc.MOST_DEPTH`.
+        rest_s: Seconds that the next line waits. Whoever receives a large line may set it.
         gone: Done when the pipe is.
         room: The room for further frames.
         on_pong: Called for each answer to a ping; never waits.
@@ -61,6 +66,10 @@ class Pipe(asyncio.Protocol):
         unread_bytes: int,
     ) -> None:
         self.name = name
+        self.is_sound = False
+        self.rest_s = 0.0
+        self._is_behind = False  # lines that have come are taken in later turns
+        self._reading: asyncio.Task[None] | None = None  # of a large line
         self.receive, self._lost = receive, lost
         self.on_pong: Callable[[], None] = lambda: None
         self._unread_bytes = unread_bytes
@@ -118,37 +127,60 @@ class Pipe(asyncio.Protocol):
         self._received.extend(self._lines.cut(data))
         if self._lines.is_too_long:
             self._drop("a line beyond any limit")
-        self._take(BURST)
-        if self._received and self._transport is not None:
-            self._transport.pause_reading()
-            self._loop.call_soon(self._take_rest)
+        if not self._is_behind:
+            self._take_some()
 
-    def _take(self, most: int) -> None:
-        for _ in range(min(most, len(self._received))):
-            line = self._received.popleft()
-            if line == PING:
-                self.send(PONG)
-            elif line == PONG:
-                self.on_pong()
-            elif not self._pass_on(line):
-                self._received.clear()
-                return
+    def _take_some(self) -> None:
+        """Take the lines of one turn, and leave the rest to later ones."""
+        self._is_behind = False
+        for _ in range(BURST):
+            if not self._received:
+                break
+            if len(self._received[0]) >= LARGE_BYTES:
+                self._is_behind = True
+                self._reading = self._loop.create_task(self._take_large(self._received[0]))
+                break
+            self._take(self._received.popleft())
+        if self._received and not self._is_behind:
+            self._is_behind = True
+            self._loop.call_soon(self._take_some)
+        self._set_reading()
 
-    def _pass_on(self, line: bytes) -> bool:
+    async def _take_large(self, line: bytes) -> None:
+        """Take a line that takes long to check, which is done in slices, and go on with those after it."""
+        is_sound = await is_known_sound(line, MOST_DEPTH)
+        if self._received and self._received[0] is line:
+            self._received.popleft()
+            self.is_sound = is_sound
+            self._take(line)
+            self.is_sound = False
+            rest_s, self.rest_s = self.rest_s, 0.0
+            await asyncio.sleep(rest_s)
+        self._take_some()
+
+    def _take(self, line: bytes) -> None:
+        if line == PING:
+            self.send(PONG)
+        elif line == PONG:
+            self.on_pong()
+        else:
+            self._pass_on(line)
+
+    def _pass_on(self, line: bytes) -> None:
         """Pass a line on; one that fails loses the pipe, since nobody can say what has become of it."""
         try:
             self.receive(line)
         except Exception:
             log.exception("%s = failed to take in a line", self.name)
+            self._received.clear()
             self._drop("a line that could not be taken in")
-            return False
-        return True
 
-    def _take_rest(self) -> None:
-        self._take(BURST)
-        if self._received:
-            self._loop.call_soon(self._take_rest)
-        elif self._transport is not None and not self._transport.is_closing():
+    def _set_reading(self) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
+        if self._is_behind:
+            self._transport.pause_reading()
+        else:
             self._transport.resume_reading()
 
     def pause_writing(self) -> None:
@@ -162,7 +194,10 @@ class Pipe(asyncio.Protocol):
         self._pulse.stop()
         if self._cut is not None:
             self._cut.cancel()
-        self._take(len(self._received))
+        if self._reading is not None:
+            self._reading.cancel()
+        while self._received:
+            self._take(self._received.popleft())
         if not self.gone.done():
             self.gone.set_result(None)
         self._lost()

@@ -28,13 +28,14 @@ import msgspec
 
 from .. import errors, processes
 from ..rpc import attached, wire
-from ..rpc.channel import Channel
+from ..rpc.channel import LARGE_BYTES, Channel
 from ..rpc.pipe import Pipe
 from ..rpc.room import UNREAD_BYTES
 from ..session import access
 from .kernels import KernelTokens
 from .naming import NotebookNames
 from .running import RunningEngine
+from .turns import rest_s
 
 log = logging.getLogger(__name__)
 
@@ -175,14 +176,18 @@ class _Admission:
 
     def _feed(self, line: bytes) -> None:
         assert self._channel is not None, "it is fed once it is there"
+        is_sound = self.pipe.is_sound
         try:
-            # Payloads are passed on unread: someone has to make sure that they are text.
-            attached.message(line).decode()
+            if not is_sound:  # payloads are passed on unread: someone has to make sure that they are text
+                attached.message(line).decode()
         except UnicodeDecodeError:
             self.pipe.receive = lambda line: None
             self.pipe.close()
             return
-        self._channel.feed(line)
+        since = time.thread_time()
+        self._channel.feed(line, is_sound=is_sound)
+        if len(line) >= LARGE_BYTES:
+            self.pipe.rest_s = rest_s(time.thread_time() - since)
 
 
 def is_of_this_account(connection: TransportSocket | None) -> bool:

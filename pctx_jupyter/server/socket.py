@@ -27,7 +27,7 @@ from .base import CODE, NAMES, RUNNING, PctxHandler
 from .frames import PiecewiseProtocol
 from .naming import NotebookNames
 from .running import RunningEngine
-from .turns import TurnBudget
+from .turns import TurnBudget, rest_s
 
 log = logging.getLogger(__name__)
 
@@ -36,16 +36,6 @@ BEYOND_BYTES = 8 << 20
 
 FRAME_COST = 1_000
 """Bytes that a frame costs besides its text while it waits to be written: Tornado keeps a future for it."""
-
-LONG_S = 0.02
-"""Seconds of processor time from which the reading of a message is long."""
-
-REST = 40
-"""After a message whose reading is long, a client's next one waits so many times as long: of the others' requests, one
-in a hundred meets such a reading at most."""
-
-MOST_REST_S = 5.0
-"""Seconds that it waits at most: its pings wait as well, and without an answer it takes the server for dead."""
 
 
 def largest_frame(limit: int) -> int:
@@ -140,9 +130,8 @@ class LocalToolsSocket(PctxHandler, WebSocketHandler):
         await messages.wait()
         since = time.thread_time()
         self._feed(message, is_sound)
-        took_s = time.thread_time() - since
-        if took_s > LONG_S:
-            await asyncio.sleep(min(REST * took_s, MOST_REST_S))
+        if rest := rest_s(time.thread_time() - since):
+            await asyncio.sleep(rest)
 
     def _feed(self, message: str | bytes, is_sound: bool) -> None:
         if self._channel is None:

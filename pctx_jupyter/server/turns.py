@@ -16,6 +16,21 @@ from ..rpc.pipe import BURST
 TURN_S = 0.003
 """Seconds of processor time that messages may take in a turn: a request passes about six turns before its answer."""
 
+LONG_S = 0.02
+"""Seconds of processor time from which the reading of a message is long."""
+
+REST = 40
+"""After a message whose reading is long, a client's next one waits so many times as long: of the others' requests, one
+in a hundred meets such a reading at most."""
+
+MOST_REST_S = 5.0
+"""Seconds that it waits at most: its pings wait as well, and without an answer it takes the server for dead."""
+
+
+def rest_s(took_s: float) -> float:
+    """Return how many seconds a client's next message waits after one whose reading took so much processor time."""
+    return min(REST * took_s, MOST_REST_S) if took_s > LONG_S else 0.0
+
 
 class TurnBudget:
     """Bounds the messages that all connections together deliver in one turn.

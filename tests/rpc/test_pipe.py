@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import Callable
 
+from pctx_jupyter.rpc.channel import LARGE_BYTES, PIECE_BYTES
 from pctx_jupyter.rpc.pipe import BURST, Pipe
 
 from ..fakes import SOON
@@ -102,3 +103,34 @@ async def test_a_line_that_cannot_be_taken_in_loses_the_pipe_and_does_not_leave_
         async with asyncio.timeout(SOON):
             await asyncio.gather(left.gone, right.gone)
         assert len(heard) == at
+
+
+async def test_others_are_served_while_a_large_line_is_checked_and_before_the_next_one_is_received() -> None:
+    heard: list[tuple[bytes, bool]] = []
+    turns = 0
+    done = asyncio.Event()
+
+    def receive(line: bytes) -> None:
+        heard.append((line[:9], right.is_sound))
+        if line == b"last":
+            done.set()
+
+    left, right = await joined(receive)
+    large = b"[" + b"1," * LARGE_BYTES + b"1]"
+    for line in (b"1", large, b"2", b"[" * LARGE_BYTES, b"last"):
+        left.send(line)
+    while not done.is_set():
+        await asyncio.sleep(0)
+        turns += 1
+    assert heard == [(b"1", False), (large[:9], True), (b"2", False), (b"[" * 9, False), (b"last", False)]
+    assert turns > 2 * LARGE_BYTES / PIECE_BYTES / 10
+    right.rest_s = 3600
+    done.clear()
+    for line in (large, b"last"):
+        left.send(line)
+    while right.rest_s:  # the large line has come, and takes it
+        await asyncio.sleep(0)
+    assert heard[5:] == [(large[:9], True)] and not done.is_set()
+    right.close()
+    async with asyncio.timeout(SOON):
+        await right.gone

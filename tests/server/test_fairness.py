@@ -13,7 +13,7 @@ import pytest
 
 from pctx_jupyter.rpc import nonfinite
 from pctx_jupyter.rpc.channel import LARGE_BYTES
-from pctx_jupyter.server import socket
+from pctx_jupyter.server import turns
 from pctx_jupyter.server.running import RunningEngine
 from tests.fakes import SOON
 
@@ -56,9 +56,9 @@ async def test_a_flood_of_programs_is_refused_at_once_and_delays_nobody_else(
 async def test_a_client_whose_message_took_long_to_read_waits_before_its_next_one_is_read(
     wire: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(socket, "LONG_S", 0.0)
-    monkeypatch.setattr(socket, "REST", 1e9)
-    monkeypatch.setattr(socket, "MOST_REST_S", 1e9)
+    monkeypatch.setattr(turns, "LONG_S", 0.0)
+    monkeypatch.setattr(turns, "REST", 1e9)
+    monkeypatch.setattr(turns, "MOST_REST_S", 1e9)
     long = " " * LARGE_BYTES + '{"jsonrpc": "2.0", "method": "unknown"}'
     async with wire() as greedy, wire() as other:
         await greedy.send(long)
@@ -69,7 +69,7 @@ async def test_a_client_whose_message_took_long_to_read_waits_before_its_next_on
             async with asyncio.timeout(0):
                 await greedy.connection.recv()
         greedy.connection.transport.abort()  # its handshake of closing would not be read either
-        monkeypatch.setattr(socket, "MOST_REST_S", 0.0)
+        monkeypatch.setattr(turns, "MOST_REST_S", 0.0)
         await other.send(long)
         async with asyncio.timeout(4 * SOON):
             assert "result" in await other.ask("list_functions")
