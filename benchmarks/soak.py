@@ -25,6 +25,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -285,6 +286,8 @@ class Noticed:
 
     Attributes:
         p99_ms, max_ms: How long the answers to a health probe took.
+        met_ms: Processor time of all turns of the server's loop that such an answer met, of 99 % of them. Unlike the
+            other times, it is the same on a busy machine.
         turn_ms: Processor time of the longest turn of the server's loop.
         callbacks: What the long turns ran, as `benchmarks.turns` describes them.
         others_ms: The longest that another client's `1+1` took.
@@ -296,6 +299,7 @@ class Noticed:
 
     p99_ms: float
     max_ms: float
+    met_ms: float
     turn_ms: float
     callbacks: list[dict[str, Any]]
     others_ms: float
@@ -324,7 +328,7 @@ async def lag(server: ServerProcess, act: str, within_s: float) -> Noticed:
 
     A probe asks for the server's health all the time, from a thread.
     """
-    probes: list[float] = []
+    probes: list[tuple[float, float]] = []
     others: list[float] = []
     failed, is_over = 0, asyncio.Event()
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -334,10 +338,10 @@ async def lag(server: ServerProcess, act: str, within_s: float) -> Noticed:
         with direct.open(urllib.request.Request(f"{server.url}{path}", headers=server.headers), timeout=60) as answer:
             return json.load(answer)
 
-    def probe() -> float:
+    def probe() -> tuple[float, float]:
         start = time.perf_counter()
         get("pctx/health")
-        return 1000 * (time.perf_counter() - start)
+        return start, time.perf_counter()
 
     async def probing() -> None:
         while not is_over.is_set():
@@ -381,10 +385,11 @@ async def lag(server: ServerProcess, act: str, within_s: float) -> Noticed:
         for task in tasks:
             task.result()
         turns = await asyncio.to_thread(get, "bench/turns")
-    probes.sort()
+    lasted = sorted(1000 * (end - start) for start, end in probes)
     return Noticed(
-        p99_ms=probes[int(0.99 * (len(probes) - 1))],
-        max_ms=probes[-1],
+        p99_ms=_p99(lasted),
+        max_ms=lasted[-1],
+        met_ms=_p99(sorted(1000 * work for work in _work_met(probes, turns["turns"]))),
         turn_ms=turns["longest_ms"],
         callbacks=turns["callbacks"],
         others_ms=max(others),
@@ -395,8 +400,20 @@ async def lag(server: ServerProcess, act: str, within_s: float) -> Noticed:
     )
 
 
+def _p99(values: list[float]) -> float:
+    return values[int(0.99 * (len(values) - 1))]
+
+
+def _work_met(probes: list[tuple[float, float]], turns: list[tuple[float, float, float]]) -> list[float]:
+    """Return for each probe the processor time of the turns that it met. Both are in the order of time."""
+    begins, ends = [begin for begin, _, _ in turns], [end for _, end, _ in turns]
+    met = (turns[bisect_left(ends, start) : bisect_right(begins, end)] for start, end in probes)
+    return [sum(taken_s for _, _, taken_s in some) for some in met]
+
+
 HEAD = (
-    f"{'what one client does':<42} {'health p99':>10} {'max, ms':>8} {'turn':>6} {'others':>7} {'failed':>6} {'MB':>6}"
+    f"{'what one client does':<42} {'health p99':>10} {'max, ms':>8} {'met':>5} {'turn':>6} {'others':>7} "
+    f"{'failed':>6} {'MB':>6}"
 )
 
 
@@ -407,7 +424,8 @@ async def hostile_clients(acts: Iterable[str] = tuple(ACTS)) -> None:
         with measured_server() as server:
             found = await lag(server, act, HOSTILE_S)
         figures = (
-            f"{found.p99_ms:10.0f} {found.max_ms:8.0f} {found.turn_ms:6.0f} {found.others_ms:7.0f} {found.failed:6}"
+            f"{found.p99_ms:10.0f} {found.max_ms:8.0f} {found.met_ms:5.0f} {found.turn_ms:6.0f} "
+            f"{found.others_ms:7.0f} {found.failed:6}"
         )
         print(f"{act:<42} {figures} {found.grown_mb:+6.0f}  {found.refusal[:150]}", flush=True)
         for text in found.unexpected:

@@ -1,8 +1,9 @@
 """A Jupyter server extension that measures the processor time of the longest turn of the server's event loop.
 
 Wall-clock time counts what other processes of the machine take as well; the time of the loop's own thread does not.
-``GET bench/turns`` returns the longest turn since the last request, in milliseconds. With the environment variable
-``PCTX_BENCH_CALLBACKS`` it also returns which callbacks the long turns ran, and what the collection of garbage took.
+``GET bench/turns`` returns the longest turn since the last request, in milliseconds, and the turns themselves. With the
+environment variable ``PCTX_BENCH_CALLBACKS`` it also returns which callbacks the long turns ran, and what the
+collection of garbage took.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import asyncio
 import gc
 import os
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable
 from typing import Any
 
@@ -31,11 +32,16 @@ LONG_S = 0.02
 """Seconds of processor time from which the callbacks of a turn are noted."""
 
 
+MOST_TURNS = 200_000
+"""Turns that are kept, the latest."""
+
+
 class Turns:
-    """The longest turn so far, and what the long ones ran."""
+    """The turns so far, the longest of them, and what the long ones ran."""
 
     def __init__(self) -> None:
         self.longest_s = 0.0
+        self._turns: deque[tuple[float, float, float]] = deque(maxlen=MOST_TURNS)
         self._in_this_turn: dict[str, float] = defaultdict(float)
         self._notes: dict[str, list[float]] = defaultdict(list)
 
@@ -44,9 +50,10 @@ class Turns:
 
         def measured(loop: Any) -> None:
             self._in_this_turn.clear()
-            start = time.thread_time()
+            begin, start = time.perf_counter(), time.thread_time()
             turn(loop)
             taken_s = time.thread_time() - start
+            self._turns.append((begin, time.perf_counter(), taken_s))
             self.longest_s = max(self.longest_s, taken_s)
             if taken_s > LONG_S:
                 for name, some_s in self._in_this_turn.items():
@@ -76,14 +83,21 @@ class Turns:
         gc.callbacks.append(collected)
 
     def take(self) -> dict[str, Any]:
-        """Return the longest turn and the notes in milliseconds, and begin again."""
+        """Return the longest turn and the notes in milliseconds, and begin again.
+
+        Each turn is its begin and its end in seconds of the system's clock, which all processes share, and its
+        processor time.
+        """
+        turns = list(self._turns)
+        self._turns.clear()
         longest_s, self.longest_s = self.longest_s, 0.0
         notes, self._notes = self._notes, defaultdict(list)
         found = [
             {"what": name, "turns": len(some), "longest_ms": 1000 * max(some), "ms": 1000 * sum(some)}
             for name, some in notes.items()
         ]
-        return {"longest_ms": 1000 * longest_s, "callbacks": sorted(found, key=lambda one: -one["ms"])[:12]}
+        longest_ms = 1000 * longest_s
+        return {"longest_ms": longest_ms, "turns": turns, "callbacks": sorted(found, key=lambda one: -one["ms"])[:12]}
 
 
 def _name(callback: Any) -> str:
