@@ -65,9 +65,11 @@ class Hostile:
         if len(self.refusals) < MOST_REFUSALS:
             self.refusals.setdefault(re.sub(r"\d+", "", line), line)
 
-    async def send(self, method: str, params: object) -> None:
+    async def send(self, method: str, params: object, **options: Any) -> None:
+        """Send a request; `options` are of `json.dumps`."""
         self._last += 1
-        await self.raw(json.dumps({"jsonrpc": "2.0", "id": self._last, "method": method, "params": params}))
+        asked = {"jsonrpc": "2.0", "id": self._last, "method": method, "params": params}
+        await self.raw(json.dumps(asked, **options))
 
     async def raw(self, frame: str) -> None:
         await self.connection.send(frame, text=True)
@@ -405,6 +407,22 @@ async def chooses_by_patterns(client: Hostile) -> None:
         await client.send("execute", {"code": "1", "tools": [f"*t{n}*" for n in range(200)]})
 
 
+async def reaches_all_tools(client: Hostile) -> None:
+    """Programs that can reach 10,000 tools, which change between two of them."""
+    await offer_many(client)
+    for n in range(10):
+        await client.send("execute", {"code": f"list_functions().length + Object.keys(globalThis).length + {n}"})
+        await client.send("register_tool", {"namespace": "many0", "name": "t0", "replace": True})
+        await asyncio.sleep(1)
+
+
+async def sends_other_letters(client: Hostile) -> None:
+    """Large values that are not ASCII, both ways."""
+    for _ in range(4):
+        await client.send("execute", {"code": "a + a", "inputs": {"a": "é" * 10_000_000}}, ensure_ascii=False)
+        await asyncio.sleep(0.5)
+
+
 async def open_streams(client: Hostile, number: int, more: str = "") -> list[asyncio.StreamWriter]:
     """Open sessions of MCP, each with a stream that nobody reads; `more` are further headers of its request."""
     hello = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "h", "version": "1"}}
@@ -526,6 +544,49 @@ async def floods_from_upstream(client: Hostile) -> None:
     await asyncio.sleep(8)
 
 
+async def asks_from_upstream(client: Hostile) -> None:
+    """An MCP server that sends requests without end: for a model's answers, a person's, folders, and pings."""
+    await client.post("pctx/api/upstreams", json.dumps({"server": peer("pesters"), "persist": False}).encode())
+    await asyncio.sleep(8)
+
+
+IN_KERNEL = """
+import json, os, socket
+from pctx_jupyter.rpc.environment import PIPE, TOKEN
+pipe = socket.socket(socket.AF_UNIX)
+pipe.connect(os.environ[PIPE])
+def say(message):
+    pipe.sendall(json.dumps(message).encode() + b"\\n")
+say({"token": os.environ[TOKEN]})
+while b"session" not in pipe.recv(65536):
+    pass
+for _ in range(4):
+    say({"jsonrpc": "2.0", "method": "no_such_notification", "params": [0] * (20 << 20)})
+for n in range(50_000):
+    say({"jsonrpc": "2.0", "method": "no_such_notification"})
+pipe.close()
+print("flooded")
+"""
+"""What a kernel runs that floods the pipe to its server."""
+
+
+async def floods_a_pipe(client: Hostile) -> None:
+    """A kernel that sends messages just below the limit over its own pipe, and then small ones."""
+    kernel = json.loads(await client.posted("api/kernels", b"{}"))["id"]
+    header = {"msg_id": "1", "msg_type": "execute_request", "session": "1", "username": "", "version": "5.3"}
+    content = {"code": IN_KERNEL, "silent": False, "store_history": False, "allow_stdin": False}
+    asked = {"channel": "shell", "header": header, "parent_header": {}, "metadata": {}, "content": content}
+    url = f"{client.url.replace('http', 'ws', 1)}api/kernels/{kernel}/channels"
+    async with connect(url, additional_headers=client.headers, proxy=None, compression=None) as channels:
+        await channels.send(json.dumps(asked))
+        async for frame in channels:
+            message = json.loads(frame)
+            if message["msg_type"] == "error":
+                client.note(f"{message['content']['ename']}: {message['content']['evalue']}")
+            if message["msg_type"] in ("error", "execute_reply"):
+                break
+
+
 async def reads_no_stream(client: Hostile) -> None:
     """Streams of MCP sessions that nobody reads, while what they list changes."""
     writers = await open_streams(client, 100)
@@ -588,6 +649,8 @@ ACTS: dict[str, Act] = {
     "prints 600,000 lines": Act(prints_lines),
     "floods MCP with handshakes and searches": Act(floods_mcp),
     "searches 10,000 tools for all their words": Act(searches_all_words),
+    "runs programs that can reach 10,000 tools": Act(reaches_all_tools),
+    "sends 20 MB of letters beyond ASCII": Act(sends_other_letters),
     "chooses among 10,000 tools by 200 patterns": Act(chooses_by_patterns),
     "listens in 1,000 sessions of MCP": Act(listens_in_many_sessions),
     "searches the history for wildcards": Act(searches_history),
@@ -598,6 +661,8 @@ ACTS: dict[str, Act] = {
     "sends 20,000 notifications": Act(sends_notifications),
     "asks for consent without end": Act(asks_for_consent),
     "brings a server that floods": Act(floods_from_upstream),
+    "brings a server that asks": Act(asks_from_upstream),
+    "floods a kernel's pipe": Act(floods_a_pipe),
     "never reads streams of MCP": Act(reads_no_stream),
 }
 

@@ -280,6 +280,21 @@ def call(id: Any, name: str, arguments: dict[str, Any], meta: dict[str, Any]) ->
     return {**text(f"called {name}")}
 
 
+def pester() -> None:
+    """Send requests of every kind that a server may send, 50,000 of each at most, as fast as they are read."""
+    form = {"type": "object", "properties": {f"p{n}": {"type": "string"} for n in range(50)}}
+    message = {"role": "user", "content": {"type": "text", "text": "x" * 1_000}}
+    kinds: list[tuple[str, dict[str, Any]]] = [
+        ("sampling/createMessage", {"messages": [message] * 5, "maxTokens": 5}),
+        ("elicitation/create", {"mode": "form", "message": "x" * 1_000, "requestedSchema": form}),
+        ("roots/list", {}),
+        ("ping", {}),
+    ]
+    for n in range(50_000):
+        for method, params in kinds:
+            say(id=f"{method} {n}", method=method, params=params)
+
+
 def chatter() -> None:
     """Send notifications of every kind and lines to stderr, 200,000 of each at most, as fast as they are read."""
     kinds: list[tuple[str, dict[str, Any]]] = [
@@ -338,6 +353,8 @@ def answer(message: dict[str, Any]) -> None:
             say(id=id, result=result_or_none)
     elif method == "notifications/initialized" and MANNER == "chatters":
         threading.Thread(target=chatter, daemon=True).start()
+    elif method == "notifications/initialized" and MANNER == "pesters":
+        threading.Thread(target=pester, daemon=True).start()
     elif method == "notifications/cancelled":
         cancelled.setdefault(params.get("requestId"), threading.Event()).set()
     elif id is not None:
