@@ -184,7 +184,8 @@ def choose(servers: Iterable[Server], *, port: int = 0, url: str = "", token: st
         servers = [server for server in servers if server.port == port]
     if token:
         servers = [replace(server, token=token) for server in servers]
-    found = [server for server in servers if not health(server).trouble]
+    troubles = {server.url: health(server).trouble for server in servers}  # each takes long if one does not answer
+    found = [server for server in servers if not troubles[server.url]]
     if len(found) == 1:
         return found[0]
     if found:
@@ -192,7 +193,7 @@ def choose(servers: Iterable[Server], *, port: int = 0, url: str = "", token: st
         raise Stop(Exit.USAGE, f"Cannot choose a server: several run here; name one with --port or --url{listed}")
     where = f" at port {port}" if port else ""
     if servers:
-        why = "".join(f"\n  {server.url}: {health(server).trouble}" for server in servers)
+        why = "".join(f"\n  {url}: {trouble}" for url, trouble in troubles.items())
         raise Stop(Exit.UNREACHABLE, f"Cannot reach a server with pctx{where}:{why}")
     raise Stop(
         Exit.UNREACHABLE,
