@@ -201,7 +201,10 @@ class PctxMagics(Magics):
         if outcome.kept and (session := self._session()) is not None:
             self._kept.setdefault(session, set()).update(outcome.kept)
             self.bridge.handles.keep(outcome.kept, running.handles)
-        value = values.from_json(outcome.value)
+        try:
+            value = values.from_json(outcome.value)
+        except errors.ParseError as error:  # a number that Python does not read
+            raise ProgramFailed(error) from None
         if chosen.output is not None:
             self._shell.user_ns[chosen.output] = _kept_value(outcome.value, value, running)
         if chosen.is_quiet:

@@ -38,6 +38,7 @@ from pydantic_core import (
 
 from ... import errors, futures, values
 from ...nearest import did_you_mean
+from ...rpc import jsonrpc as rpc
 from ...rpc import nonfinite
 from ...rpc.jsonrpc import Json
 from ...tools.catalog import UNTYPED
@@ -46,6 +47,9 @@ from .annotations import AnnotationScope, unsaid
 from .json_schema import CompactSchema, show_default
 from .sayable import Said, Sayer
 from .wrapped import documented, owner_of, plain_function
+
+DEEPEST = 200
+"""Levels of an argument, and of a result that has an annotation: pydantic reads no more."""
 
 _CONFIG = pydantic.ConfigDict(
     ser_json_bytes="base64",
@@ -121,7 +125,8 @@ class FunctionSignature:
         try:
             found = _read(validator, body, digits)
         except pydantic.ValidationError as error:
-            data = pydantic_core.from_json(body)
+            if (data := _plain(body)) is None:
+                raise errors.InvalidParams(f"{name}: arguments: {_why_unread(body)}") from None
             raise errors.InvalidParams(f"{name}: {mismatch.explained(error.errors(), data, 'arguments')}") from None
         if placed:
             found |= {key: value for key, value in placed.items() if key in known}
@@ -239,10 +244,12 @@ class _Result:
         # What its JSON would be counts too: numpy's numbers are numbers, rows of a frame are dicts, and an instance of
         # a class that a cell has defined again since is one of the new class if its fields are.
         written = values.to_json(value, "result")
+        body = b"[" + nonfinite.readable(written) + b"]"
         try:
-            checked = _read(self.adapter.validator, b"[" + nonfinite.readable(written) + b"]")
-            return self._json(checked, warnings=True)
+            return self._json(_read(self.adapter.validator, body), warnings=True)
         except pydantic.ValidationError as error:
+            if _plain(body) is None:
+                raise _Mismatch(f"result: {_why_unread(body)}") from None
             data = values.from_json(written)
             found = [ErrorDetails(**(one | {"loc": one["loc"][1:]})) for one in error.errors()]
             raise _Mismatch(mismatch.explained(found, data, "result")) from None
@@ -608,13 +615,27 @@ def _read(validator: Any, body: bytes, digits: Mapping[float, set[str]] = Mappin
     try:
         return validator.validate_json(body, context=digits)
     except pydantic.ValidationError as error:
-        if not _EXPONENT.search(body):
+        if not _EXPONENT.search(body) or (plain := _plain(body)) is None:
             raise
-        data = _with_integers(pydantic_core.from_json(body))
+        data = _with_integers(plain)
         try:
             return validator.validate_json(pydantic_core.to_json(data, inf_nan_mode="constants"), context=digits)
         except pydantic.ValidationError as other:
             raise (other if any(one["type"] == "int_parsing_size" for one in error.errors()) else error) from None
+
+
+def _plain(body: bytes) -> Any:
+    """Read JSON; None: pydantic does not read it, as `_why_unread` says."""
+    try:
+        return pydantic_core.from_json(body)
+    except ValueError:
+        return None
+
+
+def _why_unread(body: bytes) -> str:
+    if rpc.is_too_deep(body, DEEPEST + 1):
+        return f"values nest deeper than {DEEPEST} levels, which cannot be compared with annotations; use flatter ones"
+    return "an integer has too many digits; use a text"
 
 
 _EXPONENT = re.compile(rb"\d[eE]\+?\d")

@@ -740,7 +740,22 @@ WRITTEN: list[tuple[Any, str, object]] = [
     (dict[str, Any], '{"1e400": "1e400", "a b": [1, {"c": 1e400}]}', r"arguments\.x\['a b'\]\[1\]\.c: a number is too"),
     (Any, "[" * 100_000 + "1e400" + "]" * 100_000, r"f: arguments: a number is too large"),
     (Record, '{"price": 1e400}', r"arguments\.x\.price: a number is too large"),
+    (Any, "1" * 5_000, "f: arguments: an integer has too many digits; use a text"),
+    (Any, "[" * 201 + "]" * 201, "f: arguments: values nest deeper than 200 levels"),
 ]
+
+
+def test_values_of_more_levels_than_annotations_take_are_refused_and_others_pass() -> None:
+    def annotated(levels: int) -> list[Any]:
+        return json.loads("[" * levels + "]" * levels)
+
+    def plain(levels: int):  # type: ignore[no-untyped-def]
+        return annotated(levels)
+
+    for function, levels in ((annotated, 200), (plain, 500)):
+        assert called(made(function), {"levels": levels}) == annotated(levels)
+    with pytest.raises(errors.ToolFailed, match=r"f: result: values nest deeper than 200 levels.*return annotation"):
+        called(made(annotated), {"levels": 300})
 
 
 @pytest.mark.parametrize(("annotation", "written", "expected"), WRITTEN, ids=named)
