@@ -31,6 +31,11 @@ EVENT_TOO_LARGE = "Server-sent event exceeded the"
 # sse-starlette, which the MCP SDK uses for event streams.
 
 
+def is_sse_ping(body: bytes) -> bool:
+    """Whether a part of an event stream is the comment that sse-starlette, or the SDK itself, sends now and then."""
+    return body.startswith(b": ping")
+
+
 def idle_sse_watchers(tasks: Iterable[asyncio.Task[Any]]) -> list[asyncio.Task[Any]]:
     """Return the tasks in which sse-starlette waits for the end of a server, if this thread has no stream open.
 
@@ -57,6 +62,11 @@ def send_as_it_is(handler: Any) -> None:
     """Make a Tornado handler send its body without transforms such as compression."""
     assert hasattr(handler, "_transforms"), "a handler of Tornado has transforms"
     handler._transforms = []
+
+
+def socket_of(connection: Any) -> Any:
+    """Return the socket of a connection of Tornado, a WebSocket's or a request's; None: it is gone."""
+    return getattr(getattr(connection, "stream", None), "socket", None)
 
 
 def limit_unread(connection: Any, max_bytes: int) -> None:

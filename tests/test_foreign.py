@@ -68,6 +68,17 @@ async def test_only_the_idle_watcher_of_event_streams_is_found() -> None:
     assert not state.watcher_started, broke("sse-starlette", "does not start its watcher again")
 
 
+def test_pings_of_event_streams_are_recognised() -> None:
+    from mcp.server import _streamable_http_modern
+    from sse_starlette import sse
+
+    for library, source in (("mcp", _streamable_http_modern), ("sse-starlette", sse.EventSourceResponse)):
+        assert "ping" in inspect.getsource(source), broke(library, "sends no pings any more")
+    assert 'b": ping' in inspect.getsource(_streamable_http_modern), broke("mcp", "has other pings")
+    ping = sse.ServerSentEvent(comment="ping - now").encode()
+    assert foreign.is_sse_ping(ping), broke("sse-starlette", "has other pings")
+
+
 # Tornado and Jupyter Server
 
 

@@ -26,6 +26,7 @@ BASE = {
     "processes",
     "settings",
     "slices",
+    "tcp",
     "threads",
     "visible",
 }
@@ -50,6 +51,7 @@ MAY_IMPORT = {
     "restrictions": {"errors", "settings"},
     "settings": set(),
     "slices": set(),
+    "tcp": set(),
     "threads": set(),
     "visible": set(),
     "rpc": BASE,

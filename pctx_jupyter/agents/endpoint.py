@@ -21,6 +21,9 @@ STOP_S = 3.0
 SESSION_ID = b"mcp-session-id"
 """The header that names a session of the older era."""
 
+METHOD, LISTEN = b"mcp-method", b"subscriptions/listen"
+"""The header that names the method of a request of the newer era, and the method that only listens."""
+
 AsgiScope = MutableMapping[str, Any]
 AsgiReceive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 AsgiSend = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -72,7 +75,9 @@ class AsgiEndpoint:
 
     async def _serve(self, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
         """Serve one request, and keep count of the sessions that are open."""
-        id = dict(scope["headers"]).get(SESSION_ID, b"").decode("latin-1")
+        headers = dict(scope["headers"])
+        id = headers.get(SESSION_ID, b"").decode("latin-1")
+        listens = scope["method"] == "GET" or headers.get(METHOD) == LISTEN
         if not id:
             for idle in self._sessions.to_end():
                 await self._end_session(idle)
@@ -84,9 +89,10 @@ class AsgiEndpoint:
                     self._sessions.open(opened)
                 elif message["status"] == 404 and id:
                     self._ended(id)
-            await send(message)
+            # A proxy takes pings for activity: a hub would never end the server of an agent that only listens.
+            if not (listens and foreign.is_sse_ping(message.get("body", b""))):
+                await send(message)
 
-        listens = scope["method"] == "GET"
         self._sessions.begin_request(id, listens=listens)
         try:
             await self._manager.handle_request(scope, receive, watch)

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 import ssl
 from collections import deque
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
@@ -23,7 +21,7 @@ from websockets.exceptions import InvalidStatus, WebSocketException
 from websockets.frames import DATA_OPCODES, Frame, Opcode
 from websockets.protocol import Event, State
 
-from .. import errors, processes
+from .. import errors, processes, tcp
 from ..rpc import attached
 from ..rpc import headers as request_headers
 from ..rpc.channel import Channel, OnNotification, Serve
@@ -37,10 +35,6 @@ _quiet.setLevel(logging.INFO)  # below that, websockets logs headers and payload
 
 PING_S = 5.0
 """Seconds between pings while an answer is owed: a dead server is noticed within 15 s."""
-
-KEEP_ALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
-"""Options of the TCP socket: seconds of silence before the system probes the other end, seconds between two probes,
-probes in vain. While nothing is owed, these alone notice that the network is gone. A proxy does not count them."""
 
 FRAGMENT_BYTES = 1 << 17
 """Bytes of a message that leave in one frame: the server reads the first part of it while the next is written."""
@@ -277,17 +271,8 @@ async def connect(
         ) from None
     assert isinstance(connection, _Connection), "it was asked for"
     connection.is_binary = is_binary
-    _keep_alive(connection)
+    tcp.keep_alive(connection.transport.get_extra_info("socket"))
     return Socket(connection, serve=serve, on_notification=on_notification, name=shown, max_bytes=max_bytes)
-
-
-def _keep_alive(connection: ClientConnection) -> None:
-    found = connection.transport.get_extra_info("socket")
-    with suppress(OSError, AttributeError):  # what a system does not have, it does without
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for name, value in KEEP_ALIVE.items():
-            if (option := getattr(socket, name, None)) is not None:
-                found.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def _no_way(error: OSError) -> str:

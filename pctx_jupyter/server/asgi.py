@@ -11,7 +11,7 @@ from typing import Any
 
 from tornado import iostream, web
 
-from .. import foreign
+from .. import foreign, tcp
 from ..rpc.room import UNREAD_BYTES
 
 AsgiMessage = MutableMapping[str, Any]
@@ -94,6 +94,7 @@ class _Exchange:
         if foreign.response_header(handler, "Content-Type").startswith("text/event-stream"):
             foreign.send_as_it_is(handler)  # compressed, a stream would wait for more to compress
             foreign.limit_unread(handler.request.connection, UNREAD_BYTES)
+            tcp.keep_alive(foreign.socket_of(handler.request.connection))
             await handler.flush()  # a client waits for the headers of a stream that is silent, too
 
     async def _write(self, body: bytes, *, has_more: bool) -> None:

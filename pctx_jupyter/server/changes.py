@@ -18,6 +18,7 @@ from jupyter_server.auth.decorator import ws_authenticated
 from tornado import web
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
+from .. import foreign, tcp
 from ..engine import Engine
 from ..rpc.pulse import Pulse
 from ..session.approvals import ConsentPlace
@@ -77,6 +78,7 @@ class ChangesSocket(PctxHandler, WebSocketHandler):
 
     def open(self, *args: str, **kwargs: str) -> None:
         """Begin to send changes."""
+        tcp.keep_alive(foreign.socket_of(self.ws_connection))
         self._timers: dict[Change, asyncio.TimerHandle] = {}  # kinds sent lately
         self._waiting: set[Change] = set()  # those of them that have changed again since
         registry = self._engine.registry

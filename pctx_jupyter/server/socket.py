@@ -17,7 +17,7 @@ from tornado.escape import utf8
 from tornado.iostream import StreamBufferFullError, StreamClosedError
 from tornado.websocket import WebSocketClosedError, WebSocketHandler, WebSocketProtocol, WebSocketProtocol13
 
-from .. import errors, foreign
+from .. import errors, foreign, tcp
 from ..engine import Engine
 from ..rpc import attached, span_context
 from ..rpc.channel import LARGE_BYTES, Channel
@@ -95,6 +95,7 @@ class LocalToolsSocket(PctxHandler, WebSocketHandler):
         """Open the session; its first frame leaves at once."""
         self.set_nodelay(True)
         settings = self._engine.settings
+        tcp.keep_alive(foreign.socket_of(self.ws_connection))
         foreign.limit_unread(self.ws_connection, settings.max_message_bytes + UNREAD_BYTES)
         self._span_context = span_context.of_connection(self.request.headers)
         self.room = Room(lambda: self._unsent, self._wake)
