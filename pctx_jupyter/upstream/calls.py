@@ -204,9 +204,10 @@ class ToolCaller:
         """
         call, own_s = opened.call, self._server.call_timeout_s
         limit_s = own_s if own_s is not None or call.asker is None else call.asker.call_s
-        client, has_turn = "" if call.asker is None else call.asker.client, False
+        has_turn = False
         try:
-            async with nullcontext() if limit_s is None else opened.hold.time_limit(limit_s), self._turns.turn(client):
+            time_limit = nullcontext() if limit_s is None else opened.hold.time_limit(limit_s)
+            async with time_limit, self._turns.turn(opened.client):
                 has_turn = True
                 answers: InputResponses | None = None
                 state: str | None = None
@@ -220,7 +221,7 @@ class ToolCaller:
                 raise errors.ToolFailed(
                     f"Cannot call {call.tool.path}: its turn has not come within {limit_s or 0:g} s, and it was not "
                     f"sent. {self._server.name} is sent {AT_ONCE} calls at once, {OF_ONE} of one client, of which "
-                    f"{self._turns.open_of(client)} are open; await fewer calls at once",
+                    f"{self._turns.open_of(opened.client)} are open; await fewer calls at once",
                     name="TimeoutError",
                 ) from None
             if own_s is None and limit_s is not None:

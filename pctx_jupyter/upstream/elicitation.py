@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -40,7 +41,7 @@ MOST_MESSAGE = 4_000
 MOST_FORM = 64_000
 """Bytes of a form's schema; a larger one is no form for a person."""
 MOST_AT_ONCE = 8
-"""Questions of one server that may be open at the same time."""
+"""Questions of one server that may be open at the same time; those about one client's calls may be half of them."""
 
 
 @dataclass(eq=False, slots=True)
@@ -57,6 +58,11 @@ class OpenCall:
     unasked: str = ""
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
+    @property
+    def client(self) -> str:
+        """Whose program calls."""
+        return "" if self.call.asker is None else self.call.asker.client
+
 
 class Elicitations:
     """The questions of one server.
@@ -69,7 +75,7 @@ class Elicitations:
     def __init__(self, server: str, redactor: Redactor) -> None:
         self._server, self._redactor = server, redactor
         self._open: list[OpenCall] = []
-        self._asked = 0
+        self._asked: Counter[str] = Counter()  # by client
 
     @asynccontextmanager
     async def open(self, call: Call) -> AsyncIterator[OpenCall]:
@@ -116,8 +122,8 @@ class Elicitations:
         except errors.InvalidParams as error:
             reply = FormReply("cancel", why=error.message)
         else:
-            if self._asked >= MOST_AT_ONCE:
-                reply = FormReply("cancel", why=f"{MOST_AT_ONCE} questions of it are open already")
+            if many := self._too_many(last.client):
+                reply = FormReply("cancel", why=f"{many} are open already")
             else:
                 reply = await self._wait(form, last, about)
         if reply.why:
@@ -125,8 +131,15 @@ class Elicitations:
             last.call.note(f"{self._server} asked its user something: {reply.why}")
         return reply
 
+    def _too_many(self, client: str) -> str:
+        """The questions that keep one more about this client's calls from being asked; empty: it may be."""
+        share = MOST_AT_ONCE // 2
+        if self._asked.total() >= MOST_AT_ONCE:
+            return f"{MOST_AT_ONCE} questions of it"
+        return f"{share} questions of it about calls of one client" if self._asked[client] >= share else ""
+
     async def _wait(self, form: Form, last: OpenCall, about: list[OpenCall]) -> FormReply:
-        self._asked += 1
+        self._asked[last.client] += 1
         asking = asyncio.ensure_future(last.call.ask(form))
         ended = asyncio.ensure_future(_all_ended(about))
         try:
@@ -138,7 +151,8 @@ class Elicitations:
                 return asking.result()
             return FormReply("cancel")
         finally:
-            self._asked -= 1
+            self._asked[last.client] -= 1
+            self._asked += Counter()  # without those that have none
             asking.cancel()
             ended.cancel()
 
