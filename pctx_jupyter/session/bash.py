@@ -6,9 +6,11 @@ nothing that a later command could find.
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass
+from weakref import WeakValueDictionary
 
 import msgspec
 from msgspec import Raw
@@ -77,6 +79,7 @@ class Bash:
     def __init__(self, run: BashRunner) -> None:
         self.run = run
         self._trees: OrderedDict[str, tuple[Hashable, Raw]] = OrderedDict()
+        self._making: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # by owner
 
     async def files(self, scope: Scope, owner: str) -> Raw:
         """Return the tree of what a session's programs can call, as JSON.
@@ -85,17 +88,19 @@ class Bash:
             scope: The session's.
             owner: The session's id.
         """
-        await scope.prepare()
-        tools = scope.listed()
-        version = scope.version, observed_version(tools)
-        known = self._trees.get(owner)
-        if known is None or known[0] != version:
-            text = await threads.compute(_encoded, tools) if len(tools) > FEW else _encoded(tools)
-            known = self._trees[owner] = version, text
-        self._trees.move_to_end(owner)
-        while len(self._trees) > KEPT_TREES:
-            self._trees.popitem(last=False)
-        return known[1]
+        making = self._making.setdefault(owner, asyncio.Lock())
+        async with making:  # commands that come at once wait for the first one's tree
+            await scope.prepare()
+            tools = scope.listed()
+            version = scope.version, observed_version(tools)
+            known = self._trees.get(owner)
+            if known is None or known[0] != version:
+                text = await threads.compute(_encoded, tools) if len(tools) > FEW else _encoded(tools)
+                known = self._trees[owner] = version, text
+            self._trees.move_to_end(owner)
+            while len(self._trees) > KEPT_TREES:
+                self._trees.popitem(last=False)
+            return known[1]
 
     def forget(self, owner: str) -> None:
         """Free the tree of a session that is closed."""

@@ -6,6 +6,7 @@ module starts no process and knows no TypeScript beyond the words that `typegen`
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
@@ -51,6 +52,7 @@ class TypeChecks:
 
     def __init__(self, session: str, check: Check | None, kept: KeptNames, name: Callable[[], str | None]) -> None:
         self._session, self._check, self._kept, self._name = session, check, kept, name
+        self._declaring = asyncio.Lock()
         self._declared: tuple[frozenset[str], str] = frozenset(), ""
 
     @property
@@ -152,7 +154,9 @@ class TypeChecks:
         """Declare a program's tools in TypeScript. The first time, many take long, and are written on a thread."""
         tools, words, names = self._shown(code, offered), offered.words, offered.unnamed()
         if len(tools) > FEW and not (has_observed and typegen.is_ready(tools)):
-            return await threads.compute(typegen.for_program, tools, words, names, has_observed=has_observed)
+            async with self._declaring:  # programs that come at once wait for the first one's declarations
+                if not (has_observed and typegen.is_ready(tools)):
+                    return await threads.compute(typegen.for_program, tools, words, names, has_observed=has_observed)
         return typegen.for_program(tools, words, names, has_observed=has_observed)
 
     def _shown(self, code: str, offered: Offering) -> list[Tool]:

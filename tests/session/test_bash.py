@@ -10,7 +10,7 @@ from msgspec import Raw
 
 from pctx_jupyter import errors
 from pctx_jupyter.rpc import jsonrpc as rpc
-from pctx_jupyter.session.bash import KEPT_TREES, Bash, BashJob, BashResult, tree
+from pctx_jupyter.session.bash import FEW, KEPT_TREES, Bash, BashJob, BashResult, tree
 from pctx_jupyter.session.observations import Observations
 from pctx_jupyter.session.registry import Registry
 from pctx_jupyter.session.session import Session
@@ -122,6 +122,15 @@ async def test_no_command_has_the_functions_of_another_session() -> None:
     await mine.run_bash("ls")
     await other.run_bash("ls")
     assert "Math/add.d.ts" in shell.files(0) and list(shell.files(1)) == ["README.md"]
+
+
+async def test_commands_that_come_at_once_share_one_tree() -> None:
+    shell = FakeShell()
+    mine = registry(shell).open()
+    for n in range(2 * FEW):
+        mine.register(Tool("math", f"add{n}"), one)
+    await asyncio.gather(*(mine.run_bash("ls") for _ in range(5)))
+    assert len({id(job.files) for job in shell.jobs}) == 1
 
 
 async def test_the_trees_of_many_sessions_are_not_all_kept() -> None:
