@@ -39,6 +39,7 @@ from .registry import Registry
 from .request import check_input_count
 from .serve_upstreams import METHODS as UPSTREAM_METHODS
 from .serve_upstreams import serve_upstreams
+from .turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -115,6 +116,7 @@ class LocalTools:
         self.session = registry.agents() if as_agent else registry.open(kernel_id, of_cells=self._is_kernel)
         self._whose = "client" if kernel_id is None else "kernel"
         self._guests: dict[str, _Guest] = {}  # executions of others that have called
+        self._turns = Turns()  # of their calls
         self._serve_own = self._call_client
         """One object for all tools; each reading of a method makes another one."""
         self.channel = Channel(
@@ -293,9 +295,9 @@ class LocalTools:
         # The kernel limits the time of a call, because the call may have to wait for its turn. A kernel that is stopped
         # does neither that nor report that the call waits.
         timeout = asyncio.timeout(asker.call_s + ANSWER_S if asker.call_s else None)
-        guest.under_way[call.number] = _GuestCall(call, timeout)
         try:
-            async with timeout:
+            async with self._turns.turn(asker.client, call.waits), timeout:
+                guest.under_way[call.number] = _GuestCall(call, timeout)
                 return await self._ask_client(call, asked)
         except TimeoutError:
             if not timeout.expired():

@@ -33,6 +33,7 @@ from .. import errors, visible
 from ..foreign import CLOSED, EVENT_TOO_LARGE, LOST, NEVER_RAN
 from ..rpc import nonfinite
 from ..rpc.jsonrpc import Json
+from ..session.turns import AT_ONCE, OF_ONE, Turns
 from ..tools.catalog import Call
 from . import features, mending, reading, values
 from .config import ServerConfig
@@ -41,7 +42,6 @@ from .elicitation import Elicitations, OpenCall
 from .features import Feature
 from .listing import Listing
 from .secrets import Redactor
-from .turns import AT_ONCE, OF_ONE, Turns
 
 MOST_ROUNDS = 10
 """Times that a server may ask something before it ends one call."""

@@ -13,9 +13,10 @@ from pctx_jupyter.program.result import Display, Emit, Output
 from pctx_jupyter.rpc import jsonrpc as rpc
 from pctx_jupyter.rpc.channel import Channel, Serve, crossed, refuse_all
 from pctx_jupyter.rpc.room import UNSENT_BYTES, Room
-from pctx_jupyter.session.execution import Job, ServeCall
+from pctx_jupyter.session.execution import AGENT, CLIENT, Job, ServeCall
 from pctx_jupyter.session.local_tools import MAX_UNSENT_BYTES, LocalTools
 from pctx_jupyter.session.registry import Registry
+from pctx_jupyter.session.turns import OF_ONE
 from pctx_jupyter.settings import Settings
 
 from ..fakes import SOON, FakeClock, FakeSandbox, read
@@ -263,6 +264,39 @@ async def test_a_guest_program_whose_call_waits_for_its_turn_has_no_place_until_
         answered.set()
         assert read((await running).value) == 7
     assert seen == [True, True]
+
+
+async def test_calls_of_a_guest_client_beyond_its_share_wait_and_those_of_another_do_not() -> None:
+    sent: list[str] = []
+    answered = asyncio.Event()
+
+    async def act(job: Job, serve: ServeCall, emit: Emit) -> object:
+        is_greedy = job.session.endswith("greedy")
+        await asyncio.gather(*(serve("Sales.load", None) for _ in range(OF_ONE + 2 if is_greedy else 1)))
+        return 1
+
+    async def serve(request: rpc.Request) -> object:
+        sent.append(read(request.params)["whose"])
+        await answered.wait()
+        return 7
+
+    async def execute(name: str) -> None:
+        CLIENT.set(name)
+        AGENT.set(name)
+        await sessions.agents().execute("1")
+
+    sessions = registry(FakeSandbox(act))
+    client = Client(sessions, serve, kernel_id="k")
+    sessions.name_kernel("k", "sales")
+    await client.ask("register_tool", namespace="notebook", name="load")
+    async with asyncio.timeout(SOON):
+        running = [asyncio.create_task(execute(name)) for name in ("greedy", "modest")]
+        while "modest" not in sent:
+            await asyncio.sleep(0)
+        assert sent == ["greedy"] * OF_ONE + ["modest"]
+        answered.set()
+        await asyncio.gather(*running)
+    assert sent[OF_ONE + 1 :] == ["greedy"] * 2
 
 
 async def test_the_error_of_a_tool_keeps_its_name_and_token() -> None:

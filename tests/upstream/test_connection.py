@@ -19,8 +19,8 @@ from mcp_types import CallToolResult
 from pctx_jupyter import errors
 from pctx_jupyter.rpc import jsonrpc as rpc
 from pctx_jupyter.rpc import nonfinite
+from pctx_jupyter.session.turns import Turns
 from pctx_jupyter.upstream.connection import STALE_S
-from pctx_jupyter.upstream.turns import Turns
 from pctx_jupyter.upstream.values import MOST_ERROR, value_of
 
 from .conftest import OpenWorld, World, peer

@@ -1,24 +1,24 @@
-"""Turns of calls at one MCP server: only so many at once, and a fair share of them for each client.
+"""Turns of calls at one MCP server or in one notebook: only so many at once, and a fair share for each client.
 
-A connection takes a call at once, and a server serves calls in an order of its own. So what one client's programs ask
-for at the same time is held back here, before another client's call has to stand in line behind all of it.
+A connection takes a call at once, and who serves calls has an order of their own. So what one client's programs ask for
+at the same time is held back here, before another client's call has to stand in line behind all of it.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter, OrderedDict, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 AT_ONCE = 96
-"""Calls that one server is sent at the same time. Over HTTP each has a connection, of which there are 100."""
+"""Calls that one of them is sent at the same time. Over HTTP each has a connection, of which there are 100."""
 OF_ONE = 64
 """Those of one client: as many as one program may have open."""
 
 
 class Turns:
-    """The turns at one server. The client with the fewest calls is next; of several, the one that waits the longest.
+    """The turns at one of them. The client with the fewest calls is next; of several, the one that waits the longest.
 
     Args:
         at_once: Calls at the same time.
@@ -31,12 +31,14 @@ class Turns:
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
 
     @asynccontextmanager
-    async def turn(self, client: str) -> AsyncIterator[None]:
-        """Wait for a turn, and have it for the block."""
+    async def turn(self, client: str, waits: Callable[[], None] = lambda: None) -> AsyncIterator[None]:
+        """Wait for a turn, and have it for the block; `waits` is called when it does not come at once."""
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(client, deque()).append(turn)
         self._give_out()
         try:
+            if not turn.done():
+                waits()
             await turn
             yield
         finally:

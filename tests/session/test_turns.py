@@ -1,10 +1,10 @@
-"""Turns of calls at one MCP server. Real futures in a real loop; no server."""
+"""Turns of calls. Real futures in a real loop; nobody serves the calls."""
 
 from __future__ import annotations
 
 import asyncio
 
-from pctx_jupyter.upstream.turns import Turns
+from pctx_jupyter.session.turns import Turns
 from tests.fakes import SOON
 
 
@@ -12,7 +12,7 @@ class Calls:
     """Calls of some clients, each open until it is told to end."""
 
     def __init__(self, turns: Turns) -> None:
-        self.turns, self.open = turns, list[str]()
+        self.turns, self.open, self.waited = turns, list[str](), list[str]()
         self.tasks: list[asyncio.Task[None]] = []
         self._ends: list[asyncio.Event] = []
 
@@ -32,7 +32,7 @@ class Calls:
             await asyncio.sleep(0)
 
     async def _call(self, client: str, end: asyncio.Event) -> None:
-        async with self.turns.turn(client):
+        async with self.turns.turn(client, lambda: self.waited.append(client)):
             self.open.append(client)
             await end.wait()
 
@@ -41,6 +41,7 @@ async def test_one_client_leaves_turns_to_others_and_the_one_with_the_fewest_cal
     calls = Calls(Turns(at_once=4, of_one=3))
     await calls.begin("aaaaaaabb")
     assert calls.open == list("aaab") and calls.turns.open_of("a") == 3
+    assert calls.waited == list("aaaab")
     await calls.begin("c")
     await calls.end(0)
     assert calls.open == list("aaabc")
