@@ -27,7 +27,7 @@ async def occupy(server: ServerProcess, era: str, is_busy: asyncio.Event) -> Non
 
     with contextlib.suppress(Exception):  # however a client takes it that its server goes
         async with contextlib.AsyncExitStack() as stack:
-            http = await stack.enter_async_context(httpx2.AsyncClient(headers=server.headers))
+            http = await stack.enter_async_context(httpx2.AsyncClient(headers=server.headers, timeout=LONG))
             transport = streamable_http_client(f"{server.url}mcp", http_client=http)
             client = await stack.enter_async_context(Client(transport, mode=era))
             if era != "legacy":
