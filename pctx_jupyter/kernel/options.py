@@ -257,6 +257,17 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+class _Once(argparse.Action):
+    """An option that a line has once at most: of two values one would be ignored."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option_string: object = None
+    ) -> None:
+        if (before := getattr(namespace, self.dest)) is not None:
+            raise argparse.ArgumentError(self, f"{before!r} and {values!r}: give one")
+        setattr(namespace, self.dest, values)
+
+
 def _parser(name: str, *arguments: tuple[tuple[str, ...], dict[str, Any]]) -> MagicArgumentParser:
     parser = MagicArgumentParser(name)  # type: ignore[no-untyped-call]  # IPython is not typed
     parser.allow_abbrev = False  # an option that is added later must not change what a cell means
@@ -268,10 +279,10 @@ def _parser(name: str, *arguments: tuple[tuple[str, ...], dict[str, Any]]) -> Ma
 
 
 _VALUES: dict[str, dict[str, Any]] = {
-    "--output": {"type": _name},
+    "--output": {"type": _name, "action": _Once},
     "--input": {"type": _names, "action": "append", "nargs": "+", "default": [], "dest": "inputs"},
     "--frame": {"type": _names, "action": "append", "nargs": "+", "default": [], "dest": "frames"},
-    "--timeout": {"type": _seconds},
+    "--timeout": {"type": _seconds, "action": _Once},
     "--tools": {"type": _patterns, "action": "append", "nargs": "+", "default": []},
 }
 """How the values of options are read, by the last spelling; the other options take none."""

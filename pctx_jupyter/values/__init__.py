@@ -540,7 +540,8 @@ class _Walk:
             [text] = msgspec.json.decode(_encoder.encode({key: None}))
         except Exception:
             kind = type(key).__name__
-            raise self._refusal(place, f"has the key {_short(key)}, of type {kind}; JSON keys are text") from None
+            reason = f"has the key {_short(key)}, of type {kind}; JSON keys are text: write str(key)"
+            raise self._refusal(place, reason) from None
         return str(text)
 
     def _refusal(self, place: _Place | None, reason: str) -> errors.NotJson:

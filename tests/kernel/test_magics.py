@@ -60,6 +60,8 @@ def test_options_are_read(line: str, options: CellOptions) -> None:
         ("-o", "expected one argument"),
         ("-o class", "'class' is not a name"),
         ("-o a.b", "'a.b' is not a name"),
+        ("-o a -o b", "argument -o/--output: 'a' and 'b': give one"),
+        ("-t 1 --timeout 2", "1.0 and 2.0: give one"),
         ("-i a-b", "'a-b' is not a name"),
         ("--timeout 0", "'0' is not a number of seconds above 0"),
         ("--timeout nan", "'nan' is not a number"),

@@ -396,8 +396,8 @@ REFUSED = [
     (np.array([1], dtype="m8"), "orders: a duration without a unit has no length"),
     (np.timedelta64(1, "M"), "orders: a duration in months or years has no fixed length"),
     (object(), "orders: object is not JSON"),
-    ({(1, 2): 3}, "orders: has the key (1, 2), of type tuple; JSON keys are text"),
-    ({"a": {None: 3}}, "orders.a: has the key None, of type NoneType; JSON keys are text"),
+    ({(1, 2): 3}, "orders: has the key (1, 2), of type tuple; JSON keys are text: write str(key)"),
+    ({"a": {None: 3}}, "orders.a: has the key None, of type NoneType; JSON keys are text: write str(key)"),
     ([{"1": 0, 1: "\ud800"}], "orders[0]: two keys read '1' in JSON; rename one"),
     ([pd.DataFrame([[1, 2]], columns=["a", "a"])], 'orders[0]: two columns of the data frame are called "a"'),
     (
