@@ -24,6 +24,7 @@ from .held import shape_of, size_of
 from .home import Home
 from .learning import USAGE as LEARN_USAGE
 from .learning import LearnCommand, tool_of
+from .spelling import as_python
 
 if TYPE_CHECKING:
     from ..history.file import PastRun
@@ -369,7 +370,7 @@ class Commands:
 
     def _named(self, name: str) -> Any:
         """The value of a name of the notebook or of Python: ``load``, ``sales.load``, ``len``."""
-        first, *rest = name.split(".")
+        first, *rest = map(as_python, name.split("."))
         names = vars(builtins) | self._shell.user_ns
         if first not in names:
             hint = did_you_mean(first, (key for key, value in names.items() if callable(value) and key[:1] != "_"))

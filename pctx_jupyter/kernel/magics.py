@@ -39,6 +39,7 @@ from .home import Home, open_home
 from .options import CellOptions, cell_options
 from .output.failure import ProgramFailed, with_hint
 from .running import Running
+from .spelling import as_python
 from .stopped import Interrupted, StoppedByPerson, show_stops
 from .timelines import Drawing, timeline
 
@@ -174,7 +175,7 @@ class PctxMagics(Magics):
             raise UsageError(f"Cannot pass in {name} by handle: {error}; -i {name} passes a value in") from None
 
     def _named(self, name: str) -> Any:
-        names = self._shell.user_ns
+        names, name = self._shell.user_ns, as_python(name)
         if name not in names:
             hint = did_you_mean(name, (key for key in names if not key.startswith("_")))
             raise UsageError(f"Cannot pass in {name}: the notebook has no such name{hint}")

@@ -15,6 +15,7 @@ from IPython.core.magic_arguments import MagicArgumentParser
 
 from ..nearest import did_you_mean
 from ..program.cell import OPTIONS
+from .spelling import as_python
 
 CELL_USAGE = " ".join(["%%pctx", *(f"[{option.summary}]" for option in OPTIONS)])
 """The usage that messages and help show."""
@@ -56,7 +57,7 @@ def cell_options(line: str) -> CellOptions:
     """
     given = _parse(_cell, _joined(line), CELL_USAGE)
     return CellOptions(
-        output=given.output,
+        output=None if given.output is None else as_python(given.output),
         inputs=tuple(dict.fromkeys(name for lists in given.inputs for names in lists for name in names)),
         frames=tuple(dict.fromkeys(name for lists in given.frames for names in lists for name in names)),
         timeout_s=given.timeout,

@@ -32,6 +32,10 @@ from pctx_jupyter.session.trace import ErrorRecord, ToolTally, Trace
     [
         ("", CellOptions()),
         ("-o total", CellOptions(output="total")),
+        (
+            "-o \N{MICRO SIGN} -i \N{MICRO SIGN}",
+            CellOptions(output="\N{GREEK SMALL LETTER MU}", inputs=("\N{MICRO SIGN}",)),
+        ),
         ("-i a,b -i b, --input c", CellOptions(inputs=("a", "b", "c"))),
         ("-i df, s", CellOptions(inputs=("df", "s"))),
         ("-i df s , t -o x", CellOptions(inputs=("df", "s", "t"), output="x")),
@@ -234,7 +238,7 @@ def test_the_question_mark_shows_the_options_and_the_commands(magics: PctxMagics
 def test_register_takes_lambdas_by_the_name_they_are_known_by_and_functions_of_python(magics: PctxMagics) -> None:
     magics.shell.user_ns["half"] = lambda n: n / 2
     try:
-        magics.shell.run_line_magic("pctx", "register half len -n Numbers")
+        magics.shell.run_line_magic("pctx", "register half \N{FULLWIDTH LATIN SMALL LETTER L}en -n Numbers")
         assert [one.path for one in tool.defined()] == ["Numbers.half", "Numbers.len"]
     finally:
         for path in ("Numbers.half", "Numbers.len"):

@@ -40,6 +40,14 @@ def test_rows_go_in_and_come_out_as_lists_of_dicts(kernel: RealKernel) -> None:
     assert kernel.run("large").value == "[{'id': 2, 'amount': 4}]"
 
 
+def test_a_letter_that_python_spells_otherwise_names_the_same_variable(kernel: RealKernel) -> None:
+    micro = "\N{MICRO SIGN}"  # to Python a Greek letter
+    kernel.run(f"{micro} = 3")
+    assert f"%%pctx -i {micro}" in kernel.run(f"%%pctx\n{micro}").traceback
+    assert kernel.run(f"%%pctx -i {micro} -o {micro}\n{micro} + 1").value == "4"
+    assert kernel.run(micro).value == "4"
+
+
 def test_a_front_end_receives_all_rows_of_a_cut_table(kernel: RealKernel) -> None:
     cell = kernel.run("%%pctx\nArray.from({ length: 10_000 }, (_, id) => ({ id, name: `n${id}` }))")
     table = cell.shown[-1]["application/vnd.pctx.table+json"]

@@ -33,6 +33,7 @@ from ...rpc.jsonrpc import NULL, Json
 from ...tools.catalog import HANDLE
 from ...values import arrays, tables
 from ..held import shape_of
+from ..spelling import as_python
 from . import on_cluster
 from .annotations import Unsaid
 from .on_cluster import ClusterFrame
@@ -432,6 +433,7 @@ def _save(name: Any, value: Any, handles: Handles) -> Raw:
         raise errors.InvalidParams(
             f"Cannot save as {name!r:.50}: a variable has letters, digits and _, and here begins with a letter"
         )
+    name = as_python(name)
     there = handles.names.get(name)
     if hasattr(builtins, name) or isinstance(there, (type, ModuleType)) or inspect.isroutine(there):
         raise errors.InvalidParams(

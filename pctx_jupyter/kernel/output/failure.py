@@ -8,6 +8,7 @@ from dataclasses import replace
 from ... import errors
 from ...errors import Failure
 from ..functions.tracebacks import has_user_frames, traceback_of_user_frames
+from ..spelling import as_python
 from . import display
 
 
@@ -46,9 +47,9 @@ def with_hint(error: Exception, notebook: Mapping[str, object], offered: Collect
         return error
     failed = error.failure
     name = failed.missing
-    if name is None or name.startswith("_") or name not in notebook:
+    if name is None or name.startswith("_") or as_python(name) not in notebook:
         return error
-    value = notebook[name]
+    value = notebook[as_python(name)]
     if any(value is function for function in offered):
         return error
     if callable(value):
