@@ -10,6 +10,7 @@ are: ``{type: "image", data, mimeType}``, ``{type: "resource", resource}`` and s
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Sequence
 from contextlib import suppress
@@ -28,6 +29,12 @@ CONTENT = "$content"
 
 MOST_ERROR = 20_000
 """Characters of an error's text that reach the program, once secrets are taken out."""
+
+MOST_PAGE = 100_000
+"""Characters of a page of HTML that are read, some 25 ms."""
+
+_PAGES = ("<!doctype html", "<html")
+_NO_TEXT = ("style", "script", "svg")
 
 _LONG = re.compile(r"\s*-?\d[\d.]{15,}([eE][+-]?\d+)?\s*")
 """A number alone that JavaScript may not hold."""
@@ -87,8 +94,28 @@ def _written(contents: Sequence[ContentBlock]) -> list[dict[str, Any]]:
 
 def error_of(result: CallToolResult) -> str:
     """What a call that failed says."""
-    texts = [one.text for one in result.content if isinstance(one, TextContent) and one.text]
+    texts = [without_markup(one.text) for one in result.content if isinstance(one, TextContent) and one.text]
     return "\n".join(texts) or "the tool failed, and says no more"
+
+
+def without_markup(text: str) -> str:
+    """The text of a page of HTML, such as a proxy's error page; any other text as it is."""
+    if not text[:100].lstrip().lower().startswith(_PAGES):
+        return text
+    if len(text) > MOST_PAGE:
+        text = text[:MOST_PAGE].rpartition("<")[0]  # no part of a secret stays at the end
+    words: list[str] = []
+    skipped = ""
+    for part in text.split("<"):
+        tag, _, rest = part.partition(">")
+        name = (tag.split(maxsplit=1) or [""])[0].lower()
+        if skipped:
+            skipped = "" if name == f"/{skipped}" else skipped
+        elif name in _NO_TEXT:
+            skipped = name
+        if not skipped and (said := html.unescape(rest).strip()):
+            words.append(" ".join(said.split()))
+    return "\n".join(words) or text
 
 
 def _of_text(text: str) -> Raw:

@@ -221,6 +221,11 @@ async def test_what_a_tool_says_of_its_failure_reaches_the_program(open_world: O
         with pytest.raises(errors.ToolFailed, match="no such city") as refused:
             await world.call("Good.content", {"text": json.dumps(failed)})
         assert refused.value.data == {"name": "ToolError", "data": {"field": "city"}}
+        page = "<!DOCTYPE html><html><head><title>502</title><style>b{}</style></head><body><h1>Bad&nbsp;Gateway</h1>"
+        with pytest.raises(errors.ToolFailed, match=r"^502\nBad Gateway$"):
+            await world.call("Good.fail", {"text": page + "<script>if (a<b) {}</script></body></html>"})
+        with pytest.raises(errors.ToolFailed, match=r"^a <b> c$"):
+            await world.call("Good.fail", {"text": "a <b> c"})
         with pytest.raises(errors.ToolFailed, match=r"^Traceback[^…]*…[^…]*…[^…]*the end$") as long:
             await world.call("Good.fail", {"text": "Traceback" + "x" * 1_000_000 + "the end"})
         assert len(long.value.message) < MOST_ERROR + 50
