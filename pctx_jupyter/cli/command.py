@@ -161,6 +161,7 @@ class Command(JupyterApp):
             ours.setLevel(logging.DEBUG)
         else:
             ours.addHandler(logging.NullHandler())
+            logging.getLogger("mcp").addHandler(logging.NullHandler())  # what it warns of is in the state of a server
             # asyncio warns of a process that ended while its pipe was being closed, which is no problem.
             logging.getLogger("asyncio").setLevel(logging.ERROR)
 

@@ -155,7 +155,9 @@ def parse(text: bytes, shown: str, path: str = "") -> Parsed:
             if server is None:
                 continue
             if (other := servers.setdefault(server.namespace, server)) is not server:
-                raise errors.InvalidParams(f"its namespace is {server.namespace}, and so is that of {other.name!r}")
+                raise errors.InvalidParams(
+                    f"its namespace is {server.namespace}, and so is that of {other.name!r}; give it another name"
+                )
         except errors.InvalidParams as error:
             problems.append(visible.line(f"{shown}, {place}: {error.message}", 1000))
     return Parsed(tuple(servers.values()), tuple(problems))

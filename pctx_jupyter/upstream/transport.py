@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 import httpx2
@@ -35,6 +36,8 @@ LOG_LINES = 20
 """Lines kept of what a server writes to stderr and sends as log messages."""
 LOG_LINE = 500
 """Characters kept of one of them."""
+ANSWERS = ("application/json", "text/event-stream")
+"""The content types that an MCP server answers with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +71,14 @@ class Transport:
         self.child: Child | None = None
         self._log: deque[str] = deque(maxlen=LOG_LINES)
         self._server, self._around, self._redactor = server, around, redactor
-        self._status: int | None = None  # of the last HTTP response
+        self._response: httpx2.Response | None = None  # the last one
         most = around.settings.max_message_bytes
         self.too_large = f"{server.name} answers with more than {most:,} bytes (Pctx.max_message_bytes)"
 
     @asynccontextmanager
     async def open(self, callbacks: Callbacks) -> AsyncIterator[Any]:
         """Open the streams; close them, and end the process, on the way out."""
-        self._status = None
+        self._response = None
         async with AsyncExitStack() as stack:
             match self._server.way:
                 case CommandLine() as way:
@@ -137,7 +140,7 @@ class Transport:
         most = self._around.settings.max_message_bytes
         hooks: dict[str, list[Callable[..., Any]]] = {
             "request": [_name_span],
-            "response": [self._note_status, bounding(most, self.too_large)],
+            "response": [self._note_response, bounding(most, self.too_large)],
         }
         timeout = httpx2.Timeout(30, read=None)
 
@@ -154,8 +157,8 @@ class Transport:
         read, write = await stack.enter_async_context(opened)
         return read, write
 
-    async def _note_status(self, response: httpx2.Response) -> None:
-        self._status = response.status_code
+    async def _note_response(self, response: httpx2.Response) -> None:
+        self._response = response
 
     async def _resolve(self, texts: Mapping[str, SecretText]) -> dict[str, str]:
         """Read the secrets in some texts, by where they stand; from now on the redactor hides them."""
@@ -212,10 +215,8 @@ class Transport:
                 return str(error)
             case TimeoutError() | httpx2.TimeoutException():
                 return "it does not answer in time"
-            case _ if self._status in (401, 403):
-                return f"it refuses us (HTTP {self._status}); look at auth in its configuration"
-            case _ if self._status is not None and self._status >= 400:
-                return f"it answers with HTTP {self._status}"
+            case _ if self._response is not None and (why := _refusal(self._response)) is not None:
+                return why
             case httpx2.ConnectError():
                 return f"it cannot be reached at {self._unreachable(error)}"
             case UnicodeError() | httpx2.LocalProtocolError():
@@ -234,6 +235,22 @@ class Transport:
             if isinstance(way, Address) and (way.url.has_reference or asked.host != httpx2.URL(way.url.written).host):
                 return reach.shown(asked)
         return way.shown
+
+
+def _refusal(response: httpx2.Response) -> str | None:
+    """What the last response of a server says about why no connection came of it; None: nothing."""
+    status, kind = response.status_code, response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return f"it refuses us (HTTP {status}); look at auth in its configuration"
+    if status >= HTTPStatus.BAD_REQUEST:
+        return f"it answers with HTTP {status}"
+    if response.next_request is not None:  # one to the same place is followed
+        url = response.next_request.url
+        where = visible.line(f"{reach.shown(url)}{url.path}", 200)
+        return f"it redirects to {where}, which is not followed; if you know that host, write this address as its url"
+    if status == HTTPStatus.OK and kind not in ("", *ANSWERS):
+        return f"what answers there is no MCP server: it sends {visible.line(kind, 50)}; correct the url"
+    return None
 
 
 async def _name_span(request: httpx2.Request) -> None:

@@ -193,14 +193,25 @@ async def test_a_secret_does_not_follow_a_redirect_to_another_server(open_world:
             await receive()
             return
         seen.append(f"{scope['server'][1]} {dict(scope['headers']).get(b'authorization', b'').decode()}")
-        location = f"http://127.0.0.1:{other}/mcp".encode()
+        if scope["path"] == "/page":
+            page = [(b"content-type", b"text/html; charset=utf-8")]
+            await send({"type": "http.response.start", "status": 200, "headers": page})
+            await send({"type": "http.response.body", "body": b"<html>Welcome</html>"})
+            return
+        location = f"http://127.0.0.1:{other}/mcp?state=secret".encode()
         await send({"type": "http.response.start", "status": 307, "headers": [(b"location", location)]})
         await send({"type": "http.response.body", "body": b""})
 
     entry = {"name": "it", "url": f"http://127.0.0.1:{port}/mcp", "auth": {"type": "bearer", "token": "canary"}}
-    async with serving(redirect, port), serving(redirect, other), open_world(entry) as world:
-        await world.until(lambda: world.view("it").error is not None)
+    page = {"name": "page", "url": f"http://127.0.0.1:{port}/page"}
+    async with serving(redirect, port), serving(redirect, other), open_world(entry, page) as world:
+        await world.until(lambda: world.view("it").error is not None and world.view("page").error is not None)
         assert seen and all(one.startswith(f"{port} ") for one in seen)
+        assert world.view("it").error == (
+            f"it redirects to http://127.0.0.1:{other}/mcp, which is not followed; if you know that host, write this "
+            "address as its url"
+        )
+        assert world.view("page").error == ("what answers there is no MCP server: it sends text/html; correct the url")
 
 
 TOO_LARGE = r"it answers with more than 1,048,576 bytes \(Pctx\.max_message_bytes\)"
