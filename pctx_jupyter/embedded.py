@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Container
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING
 
@@ -78,11 +78,15 @@ async def open_raw_client(
             yield client
 
 
-async def settle(upstreams: Upstreams, on_wait: Callable[[str], None] | None = None) -> None:
-    """Wait until every MCP server was tried, each for as long as it may take to connect.
+async def settle(
+    upstreams: Upstreams, on_wait: Callable[[str], None] | None = None, names: Container[str] | None = None
+) -> None:
+    """Wait until MCP servers were tried, each for as long as it may take to connect.
 
     Args:
         on_wait: Called with a line for people for each server that takes a while.
+        names: The servers; None: all.
     """
     await upstreams.settle("")  # until the files are read
-    await upstreams.settle(" ".join(one.namespace for one in upstreams.listed().upstreams), on_wait)
+    waited_for = [one for one in upstreams.listed().upstreams if names is None or one.name in names]
+    await upstreams.settle(" ".join(one.namespace for one in waited_for), on_wait)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import webbrowser
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Container, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -84,8 +84,12 @@ class ConnectCommand(FileCommand):
         return server
 
     @asynccontextmanager
-    async def engine(self) -> AsyncIterator[Engine]:
-        """An engine with this file alone. It checks trust itself: the file may have changed since it was read here."""
+    async def engine(self, names: Container[str]) -> AsyncIterator[Engine]:
+        """An engine with this file alone. It checks trust itself: the file may have changed since it was read here.
+
+        Args:
+            names: The servers that are waited for.
+        """
         from ..embedded import settle
         from ..engine import open_engine
 
@@ -95,7 +99,7 @@ class ConnectCommand(FileCommand):
         places = Places(upstreams=(path,), in_question=(path,) if self.is_in_question else (), data=data)
         async with open_engine(settings, places) as engine:
             assert engine.upstreams is not None  # while it is open
-            await settle(engine.upstreams, lambda line: say(terminal.harmless(line)))
+            await settle(engine.upstreams, lambda line: say(terminal.harmless(line)), names)
             yield engine
 
 
@@ -128,7 +132,7 @@ class Test(ConnectCommand):
 
     async def _connect(self, names: set[str]) -> list[Tested]:
         """Take down what the servers offer."""
-        async with self.engine() as engine:
+        async with self.engine(names) as engine:
             assert engine.upstreams is not None  # while it is open
             tools = list(engine.registry.upstreams)
             return [
@@ -175,7 +179,7 @@ class Approve(ConnectCommand):
         return Exit.OK if before.state == "ready" else Exit.UNREACHABLE
 
     async def _approve(self, server: config.ServerConfig) -> tuple[Upstream, Upstream]:
-        async with self.engine() as engine:
+        async with self.engine({server.name}) as engine:
             assert engine.upstreams is not None  # while it is open
             before, _ = engine.upstreams.offered(server.name)
             if before.state != "ready":
@@ -205,7 +209,7 @@ class Log(ConnectCommand):
         return Exit.OK if view.state == "ready" else Exit.UNREACHABLE
 
     async def _offered(self, server: config.ServerConfig) -> Upstream:
-        async with self.engine() as engine:
+        async with self.engine({server.name}) as engine:
             assert engine.upstreams is not None  # while it is open
             view, _ = engine.upstreams.offered(server.name)
             return view
@@ -234,7 +238,7 @@ class SignInTo(ConnectCommand):
         return Exit.OK if view.state == "ready" else Exit.UNREACHABLE
 
     async def _sign_in(self, server: config.ServerConfig) -> Upstream:
-        async with self.engine() as engine:
+        async with self.engine({server.name}) as engine:
             assert engine.upstreams is not None  # while it is open
             page = await engine.upstreams.sign_in(server.name, None)
             ended = asyncio.create_task(engine.upstreams.signed_in(server.name))

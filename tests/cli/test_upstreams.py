@@ -364,7 +364,9 @@ def test_tools_that_have_changed_are_said_everywhere_and_taken_by_approve(pctx: 
 
 def test_the_log_of_a_server_is_printed_and_a_test_shows_its_end(pctx: Pctx) -> None:
     pctx("mcp", "add", "node", "--", sys.executable, "-I", PEER, "node")
+    pctx("mcp", "add", "mute", "--", sys.executable, "-I", PEER, "mute")
     logged = pctx("mcp", "log", "node")
+    assert "Waiting for" not in logged.stderr, "it waits for the server that is named"
     assert logged.returncode == 3 and "throw err;" in logged.stdout
     tested = pctx("mcp", "test", "node").stdout
     assert "down: it ended with status 1: Error: Cannot find it" in tested and "    throw err;\n" in tested
