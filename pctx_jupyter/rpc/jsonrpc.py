@@ -171,9 +171,21 @@ def _invalid(frame: bytes | str, why: str) -> errors.PctxError:
     return errors.InvalidRequest(f"Cannot read message: {why}", id=found.id, kind=found.kind)
 
 
+def why_unreadable(frame: bytes | str | memoryview, why: str) -> str:
+    """Say why a text is no JSON.
+
+    Args:
+        frame: The text.
+        why: What msgspec says.
+    """
+    if why != "Input data was truncated":
+        return why
+    return "it ends too early, as JSON" if len(frame) else "it is empty; send JSON"
+
+
 def _unreadable(frame: bytes | str, why: str) -> errors.ParseError:
     found = identify(frame)
-    return errors.ParseError(f"Cannot read message: {why}", id=found.id, kind=found.kind)
+    return errors.ParseError(f"Cannot read message: {why_unreadable(frame, why)}", id=found.id, kind=found.kind)
 
 
 def _too_deep(frame: bytes | str) -> errors.ParseError:

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from .. import errors
+from .jsonrpc import why_unreadable
 from .span_context import Meta
 
 # client → server
@@ -620,4 +621,5 @@ def read(params: Raw | None, kind: type[P], method: str) -> P:
     try:
         return msgspec.json.decode(b"{}" if params is None else params, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise errors.InvalidParams(f"Cannot serve {method}: {error}") from None
+        why = str(error) if params is None else why_unreadable(memoryview(params), str(error))
+        raise errors.InvalidParams(f"Cannot serve {method}: {why}") from None

@@ -467,7 +467,8 @@ class Catalog:
             )
         if there is not None and not replace:
             raise errors.ToolExists(
-                f"Cannot register tool {tool.registered_path}: it is registered already; pass replace: true"
+                f"Cannot register tool {tool.registered_path}: it is registered already; choose another name, or "
+                "replace it (replace: true)"
             )
         if there is None and len(self._offers) >= self._limit:
             raise errors.InvalidParams(

@@ -13,6 +13,7 @@ from msgspec import Raw
 
 from pctx_jupyter import errors
 from pctx_jupyter.rpc import jsonrpc as rpc
+from pctx_jupyter.rpc import wire
 
 
 @pytest.mark.parametrize(
@@ -60,6 +61,16 @@ def test_message_survives_the_wire(message: rpc.Message) -> None:
 def test_what_is_not_json_is_a_parse_error(frame: bytes) -> None:
     with pytest.raises(errors.ParseError):
         rpc.decode(frame)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"), [(b"", "it is empty; send JSON"), (b'{"code": ', "it ends too early, as JSON")]
+)
+def test_a_message_that_ends_too_early_says_so(text: bytes, why: str) -> None:
+    with pytest.raises(errors.ParseError, match=f"^Cannot read message: {why}$"):
+        rpc.decode(text)
+    with pytest.raises(errors.InvalidParams, match=f"^Cannot serve execute: {why}$"):
+        wire.read(Raw(text), wire.Execute, "execute")
 
 
 @pytest.mark.parametrize(
