@@ -54,13 +54,23 @@ const counted = (count, noun) => count + " " + noun + (count === 1 ? "" : "s");
 /**
  * Wait for what a program has begun and not awaited, as Deno does at its end, but not for what never ends.
  *
- * It waits for calls while the host answers them, and for timers up to `GRACE_MS`. A warning lists what is cut off.
+ * Most programs leave nothing, so the wait is a function of its own: V8 takes 0.2 ms to compile it.
  *
  * @param {unknown} value of the program: if it has no JSON form, the run fails without waiting
  * @param {any} params
  * @param {number} began
  */
 export async function finish(value, params, began) {
+  for (let i = 0; i < MANY_STEPS; i++) await undefined;
+  if (mapSize(pending) + mapSize(timers) > 0) await waitForRest(value, params, began);
+}
+
+/**
+ * Wait for calls while the host answers them, and for timers up to `GRACE_MS`. A warning lists what is cut off.
+ *
+ * @param {unknown} value @param {any} params @param {number} began
+ */
+export async function waitForRest(value, params, began) {
   let intervals = 0, timeouts = 0, hasWarned = false;
   const linger = params.linger_ms ?? LINGER_MS, grace = now() + GRACE_MS;
   const latest = params.timeout_s === undefined ? Infinity : began + params.timeout_s * 1000 * PATIENCE;

@@ -50,7 +50,7 @@ import { encode, leftOut } from "./encode.js";
 import { limitOutput, print } from "./output.js";
 import { lastSent, pending, settle, showPlaces } from "./calls.js";
 import { install } from "./tools.js";
-import { finish, warnOfFunction } from "./ending.js";
+import { finish, waitForRest, warnOfFunction } from "./ending.js";
 import { displayValue, limitDisplays } from "./display.js";
 import { capture, revive } from "./kept.js";
 import { remaining } from "./globals.js";
@@ -119,6 +119,7 @@ async function rehearse() {
   await import(createObjectURL(new BlobC(["export const n: number = await 1;"], { type: "application/typescript" })));
   encode(parse(decode(decoder, new Uint8ArrayC([0x5b, 0x5d]))), "");
   await finish(undefined, {}, 0);
+  await waitForRest(undefined, {}, 0);
 }
 
 /**
