@@ -210,7 +210,7 @@ class Launcher:
         command: list[str],
         readable: list[str],
         start_s: float = START_S,
-        environment: Mapping[str, str] = flags.ENVIRONMENT | flags.ALLOCATOR,
+        environment: Mapping[str, str] = flags.ENVIRONMENT,
     ) -> Launcher:
         """Start the helper.
 

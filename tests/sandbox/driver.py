@@ -74,7 +74,7 @@ def sandbox(command: Sequence[str] = COMMAND) -> Iterator[subprocess.Popen[bytes
     """Start a sandbox that has said nothing yet; it is killed on the way out."""
     with subprocess.Popen(
         command,
-        env=flags.ENVIRONMENT | flags.ALLOCATOR,
+        env=flags.ENVIRONMENT,
         cwd="/",
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -70,7 +70,7 @@ async def test_a_sandbox_inherits_its_arguments_its_environment_and_three_descri
         deno = await executable.find("")
         sandbox = psutil.Process(process.pid)
         assert sandbox.cmdline() == flags.command(deno.path, Limits())
-        assert sandbox.environ() == flags.ENVIRONMENT | flags.ALLOCATOR
+        assert sandbox.environ() == flags.ENVIRONMENT
         assert sandbox.cwd() == "/"
         assert os.getsid(process.pid) == process.pid
         mine = links(process.pid, "0", "1", "2")
