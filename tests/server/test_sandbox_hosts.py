@@ -282,6 +282,7 @@ async def test_a_host_that_does_not_fit_is_refused_in_a_sentence(
     assert not (engine.hosts and engine.hosts.hosts)
 
 
+@pytest.mark.parametrize("limits", [{"max_queue_s": 1.0}], indirect=True)
 async def test_a_host_with_a_replaced_token_gets_no_more_programs(
     url: str, token_file: Path, client: OpenClient, running: RunningEngine
 ) -> None:
