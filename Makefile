@@ -10,6 +10,9 @@ AGAIN := --reruns 1 --max-suite-reruns 3 --rerun-show-tracebacks
 # Compiled modules are kept, whatever the environment says: tests start over a thousand processes that import them.
 export PYTHONDONTWRITEBYTECODE :=
 
+# One more than two cores: one worker has the browser, and what the others start is waited for half of the time.
+WORKERS ?= 3
+
 .PHONY: api checks demo lab lab-build test quick coverage test-clients fuzz lint types docs pictures pythons bench bench-agents faults soak report-libraries clean
 
 demo: $(VENV)/demo.installed      ## run binder/tour.ipynb in a kernel of a real Jupyter server, and print it
@@ -27,7 +30,7 @@ lab-build: api                    ## build the JupyterLab extension if its sourc
 
 test: $(VENV)/test.installed      ## everything that is tested
 	$(BIN)/python hatch_build.py jlpm test
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(AGAIN)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(AGAIN)
 
 quick: $(VENV)/test.installed     ## what needs neither Deno nor a server: lint, types, the rooms of the core; under a minute
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -18,8 +18,9 @@ settings.register_profile("repeatable", derandomize=True, deadline=None, suppres
 settings.register_profile("fuzz", max_examples=5_000, deadline=None, print_blob=True, suppress_health_check=SLOW)
 settings.load_profile("repeatable")
 
-FIRST = ("browser", "flows", "cli", "frameworks", "agents", "upstream")
-"""Folders whose files take long, the slowest first. Two browsers at a time would need both cores."""
+FIRST = ("browser", "frameworks", "flows", "cli", "agents", "upstream")
+"""Folders that begin first: the browser's, which one worker has alone, since two browsers would need both cores; then
+those whose tests wait for installations and processes while the browser needs a core."""
 
 # What a shell starts in the background ignores interrupts, and so would every kernel and command of these tests.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -47,7 +48,7 @@ def typecheck() -> bool:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the browser, then with the slowest files: begun last, one of them would keep a core alone."""
+    """Begin with the slowest files: begun last, one of them would keep a core alone."""
     items.sort(key=lambda item: FIRST.index(_folder(item.nodeid)) if _folder(item.nodeid) in FIRST else len(FIRST))
 
 
