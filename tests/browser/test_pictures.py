@@ -1,7 +1,7 @@
 """The pictures of the docs, taken of a real JupyterLab in its light and its dark theme.
 
-Each run takes all of them, so a picture cannot show what does not exist. Where ``PCTX_PICTURES`` names a folder
-(``docs/images``), they are written there: ``panel.png`` in light, ``panel-dark.png`` in dark.
+Each run takes all of them in light, so a picture cannot show what does not exist. Where ``PCTX_PICTURES`` names a
+folder (``docs/images``), they are written there: ``panel.png`` in light, and ``panel-dark.png`` in dark.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ from playwright.sync_api import Locator, Page, expect
 from .front_end import ALL_CELLS, FrontEnd, NotebookPage
 from .test_cells import completions, hover_problem, problems
 from .test_panel import run_row, show, tool_row
+
+THEMES = ["Light", *(["Dark"] if os.environ.get("PCTX_PICTURES") else [])]
+"""The themes of the pictures. What is expected is the same in each; `test_accessibility` looks at colours."""
 
 MARGIN = 4
 """Pixels around what a picture shows."""
@@ -262,7 +265,7 @@ def complete(page: Page, notebook: NotebookPage, cell: int, text: str) -> None:
     expect(completions(page)).to_have_count(3)
 
 
-@pytest.fixture(params=["Light", "Dark"])
+@pytest.fixture(params=THEMES)
 def camera(lab: FrontEnd, page: Page, request: pytest.FixtureRequest) -> Iterator[Camera]:
     """A camera in front of a JupyterLab of each theme."""
     with lab.chosen(themes={"theme": f"JupyterLab {request.param}"}, tracker=ALL_CELLS):
