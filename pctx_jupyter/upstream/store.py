@@ -13,6 +13,7 @@ import hashlib
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -31,6 +32,9 @@ LOCK_S = 2.0
 
 IN_LOOP_S = 0.1
 """Those seconds for a store that is changed in an event loop: others wait meanwhile, and the change is retried."""
+
+STUCK_S = LOCK_S
+"""Seconds after which a change that waits for another process is said to be in trouble: before, it is written soon."""
 
 LOCK_POLL_S = 0.01
 """Seconds between two attempts to get the lock."""
@@ -134,6 +138,7 @@ class Store(Generic[T]):
         self._raw: dict[str, Raw] = {}
         self._decoded: dict[str, T] = {}
         self._unsaved: list[_Change[T]] = []
+        self._unsaved_since: float | None = None  # since when somebody tries to write them
         self._condition = _Condition.GOOD
         self._read_trouble: str | None = None
         self._write_trouble: str | None = None
@@ -190,7 +195,7 @@ class Store(Generic[T]):
                 self._unsaved = [one for one in self._unsaved if one is not added]
                 self._decoded.pop(key, None)
                 if not self._unsaved:
-                    self._write_trouble = None
+                    self._write_trouble = self._unsaved_since = None
             raise
 
     def retry(self, lock_s: float = 0.0) -> None:
@@ -212,10 +217,15 @@ class Store(Generic[T]):
 
     def _save(self, lock_s: float) -> None:
         """Apply what is unsaved to what is kept now, and keep the outcome. Raises OSError."""
+        if self._unsaved_since is None:
+            self._unsaved_since = time.monotonic()
         try:
             with locked(self._lock_path, lock_s), self._guard:
                 self._write()
         except OSError as error:
+            is_late = time.monotonic() - (self._unsaved_since or 0) >= STUCK_S
+            if error.errno == errno.ETIMEDOUT and not is_late:
+                raise
             with self._guard:
                 before, self._write_trouble = self._write_trouble, self._trouble("written", error, HOLDS)
             if self._write_trouble != before:
@@ -234,7 +244,7 @@ class Store(Generic[T]):
                 raw[key] = Raw(msgspec.json.encode(value))
         if self._place is not None and raw != self._raw:
             self._replace(self._place, raw)
-        self._raw, self._unsaved = raw, []
+        self._raw, self._unsaved, self._unsaved_since = raw, [], None
         self._write_trouble = None
         if self._place is None:
             self._mark = object()
