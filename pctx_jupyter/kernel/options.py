@@ -258,7 +258,7 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-class _Once(argparse.Action):
+class _GivenOnce(argparse.Action):
     """An option that a line has once at most: of two values one would be ignored."""
 
     def __call__(
@@ -280,10 +280,10 @@ def _parser(name: str, *arguments: tuple[tuple[str, ...], dict[str, Any]]) -> Ma
 
 
 _VALUES: dict[str, dict[str, Any]] = {
-    "--output": {"type": _name, "action": _Once},
+    "--output": {"type": _name, "action": _GivenOnce},
     "--input": {"type": _names, "action": "append", "nargs": "+", "default": [], "dest": "inputs"},
     "--frame": {"type": _names, "action": "append", "nargs": "+", "default": [], "dest": "frames"},
-    "--timeout": {"type": _seconds, "action": _Once},
+    "--timeout": {"type": _seconds, "action": _GivenOnce},
     "--tools": {"type": _patterns, "action": "append", "nargs": "+", "default": []},
 }
 """How the values of options are read, by the last spelling; the other options take none."""

@@ -98,15 +98,6 @@ def test_result_is_written_by_the_same_rules_as_arguments(expression: str, value
     assert converse(expression).value == value
 
 
-def test_a_function_as_the_value_is_said_not_to_have_been_called() -> None:
-    said = converse("async () => await Notebook.echo(1)")
-    assert (said.value, said.params("call")) == (None, [])
-    assert said.output("stderr") == (
-        "Warning: the value of the program is a function, which has not been called, so the result is null; end the "
-        "program with a call, such as await main()\n"
-    )
-
-
 def test_error_as_a_value_has_no_path_of_the_host() -> None:
     name, message, stack = converse("const e = new TypeError('m');\n[e]").value[0].values()
     assert (name, message, stack) == ("TypeError", "m", "TypeError: m\n    at program.ts:1:11")

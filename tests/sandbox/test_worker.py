@@ -173,10 +173,10 @@ async def test_a_process_that_does_not_say_it_is_ready_is_refused_and_killed(sai
     stranger = Stranger()
     opening = asyncio.ensure_future(open_worker(stranger.process, Limits()))
     await asyncio.sleep(0)
-    os.write(stranger.stderr, b"error: something\nlibfoo.so: not found\n")
+    os.write(stranger.stderr, b"something\nerror: libfoo.so: not found\n")
     if said is not None:
         await stranger.say(said)
-        with pytest.raises(errors.SandboxUnavailable, match=rf"{why}.*\(libfoo.so: not found\)"):
+        with pytest.raises(errors.SandboxUnavailable, match=rf"{why}.*\(error: libfoo.so: not found\)"):
             await soon(opening)
         stranger.close()
     else:

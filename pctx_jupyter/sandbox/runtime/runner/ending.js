@@ -133,12 +133,3 @@ function warnOfCut(calls, listed, intervals, timeouts) {
     2,
   );
 }
-
-/** Warn of a value that is a function: its author most likely wanted what it returns. */
-export function warnOfFunction() {
-  print(
-    "Warning: the value of the program is a function, which has not been called, so the result is null; end the " +
-      "program with a call, such as await main()\n",
-    2,
-  );
-}

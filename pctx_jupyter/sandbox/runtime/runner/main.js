@@ -50,7 +50,7 @@ import { encode, leftOut } from "./encode.js";
 import { limitOutput, print } from "./output.js";
 import { lastSent, pending, settle, showPlaces } from "./calls.js";
 import { install } from "./tools.js";
-import { finish, waitForRest, warnOfFunction } from "./ending.js";
+import { finish, waitForRest } from "./ending.js";
 import { displayValue, limitDisplays } from "./display.js";
 import { capture, revive } from "./kept.js";
 import { remaining } from "./globals.js";
@@ -91,7 +91,6 @@ async function run(id, params, line) {
     const module = await import(url);
     phase = "run";
     const value = await shown(await valueOf(module, params.entry));
-    if (typeof value === "function") warnOfFunction();
     await finish(value, params, began);
     phase = "result";
     const result = encode(value, "value");
