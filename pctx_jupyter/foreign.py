@@ -24,6 +24,9 @@ LOST = (CLOSED, "SSE stream", "Server returned an error response")
 NEVER_RAN = ("Session terminated", "Session not found")
 """Messages of SDK errors after which a request has not run: its session was over."""
 
+NO_ANSWER = ("Unexpected content type", "Redirect to")
+"""How messages of SDK errors begin where something else than an MCP server has answered, such as a proxy."""
+
 EVENT_TOO_LARGE = "Server-sent event exceeded the"
 """Part of the message with which the SDK's HTTP client refuses an event beyond its limit."""
 

@@ -29,7 +29,7 @@ def broke(library: str, what: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "wording", [foreign.CLOSED, *foreign.LOST, *foreign.NEVER_RAN, foreign.EVENT_TOO_LARGE], ids=str
+    "wording", [foreign.CLOSED, *foreign.LOST, *foreign.NEVER_RAN, *foreign.NO_ANSWER, foreign.EVENT_TOO_LARGE], ids=str
 )
 def test_the_mcp_sdk_has_the_wordings_of_its_errors(wording: str) -> None:
     import mcp

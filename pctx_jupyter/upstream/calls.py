@@ -30,7 +30,7 @@ from msgspec import Raw
 from pydantic import Discriminator, Tag, TypeAdapter
 
 from .. import errors, visible
-from ..foreign import CLOSED, EVENT_TOO_LARGE, LOST, NEVER_RAN
+from ..foreign import CLOSED, EVENT_TOO_LARGE, LOST, NEVER_RAN, NO_ANSWER
 from ..rpc import nonfinite
 from ..rpc.jsonrpc import Json
 from ..session.turns import AT_ONCE, OF_ONE, Turns
@@ -276,6 +276,12 @@ class ToolCaller:
             return errors.ToolFailed(
                 f"Cannot finish {path}: the connection to {self._server.name} was lost; it may or may not have run",
                 name="ConnectionLost",
+            )
+        if error.message.startswith(NO_ANSWER):
+            what = self._connection.transport.line(error.message.partition(";")[0], 200)
+            return errors.ToolFailed(
+                f"Cannot read the result of {path}: what answered for {self._server.name} is no MCP server ({what}); "
+                "the tool may or may not have run"
             )
         message = visible.shortened(self._redactor.clean(error.message), values.MOST_ERROR)
         return errors.ToolFailed(message + unasked, name="McpError", details=self._details(error.data))

@@ -236,6 +236,16 @@ async def test_an_answer_without_end_fails_its_call_by_name_and_nothing_else(
         assert await world.call("Good.echo", {"text": "x"}) == "x"
 
 
+async def test_a_call_that_something_else_answers_fails_by_name(open_world: OpenWorld) -> None:
+    port = free_port()
+    entry = {"name": "it", "url": f"http://127.0.0.1:{port}/mcp"}
+    async with serving(Flood("tools/call", "text/html"), port), open_world(entry) as world:
+        await world.until_state("it")
+        why = r"It\.pour: what answered for it is no MCP server \(Unexpected content type: text/html\); the tool may or"
+        with pytest.raises(errors.ToolFailed, match=why):
+            await world.call("It.pour")
+
+
 @pytest.mark.parametrize("method", ["initialize", "tools/list", "oauth"])
 async def test_a_server_that_floods_whoever_connects_is_down_by_name(open_world: OpenWorld, method: str) -> None:
     port = free_port()
