@@ -9,12 +9,16 @@ hold: no code, no arguments, no results and no text of an error, unless code and
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import logging
 import logging.handlers
 import os
 import re
+import select
+import stat
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -38,6 +42,9 @@ CALL = "https://events.pctx-jupyter.org/call/v1"
 MOST_HASHED = 1 << 20
 """Bytes of arguments up to which they are hashed and written: SHA-256 of so many takes about a millisecond."""
 
+
+READER_S = 0.2
+"""Seconds to wait for the reader of a named pipe; none until it reads again."""
 
 USER = "{user}"
 """What stands for the name of the user in the path of a file."""
@@ -139,6 +146,48 @@ class AuditLog:
         return known | {"agent": trace.agent} if trace.agent else known
 
 
+class _PipeWriter:
+    """Writes to a named pipe, and gives up where its reader takes nothing: all clients wait meanwhile.
+
+    Args:
+        file: The pipe's descriptor; it does not block.
+    """
+
+    def __init__(self, file: int) -> None:
+        self._file = file
+        self._patience_s = READER_S
+        self._is_torn = False
+        """Whether the last text was written in part."""
+
+    def write(self, text: str) -> None:
+        """Write a text; raises OSError."""
+        left = memoryview((("\n" if self._is_torn else "") + text).encode())
+        until = time.monotonic() + self._patience_s
+        size = len(left)
+        try:
+            while left:
+                left = left[self._written(left, until) :]
+        finally:
+            self._is_torn = 0 < len(left) < size or (self._is_torn and len(left) == size)
+            self._patience_s = 0.0 if left else READER_S
+
+    def _written(self, text: memoryview, until: float) -> int:
+        waiting = select.poll()
+        waiting.register(self._file, select.POLLOUT)
+        if not waiting.poll(max(0.0, until - time.monotonic()) * 1_000):
+            raise TimeoutError(errno.ETIMEDOUT, "its reader takes nothing")
+        return os.write(self._file, text)
+
+    def flush(self) -> None:
+        """Do nothing: nothing is kept back."""
+
+    def fileno(self) -> int:
+        return self._file
+
+    def close(self) -> None:
+        os.close(self._file)
+
+
 class _AppendingHandler(logging.handlers.WatchedFileHandler):
     """Appends events to a file that its owner alone can read; of failures in a row, logs the first.
 
@@ -151,9 +200,11 @@ class _AppendingHandler(logging.handlers.WatchedFileHandler):
     def _open(self) -> Any:
         path = Path(self.baseFilename)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # To open a pipe that nobody reads would block; to write to one that somebody reads may wait.
+        # To open a pipe that nobody reads would block.
         flags = os.O_APPEND | os.O_CREAT | os.O_WRONLY | getattr(os, "O_NONBLOCK", 0)
         file = os.open(path, flags, 0o600)
+        if stat.S_ISFIFO(os.fstat(file).st_mode):
+            return _PipeWriter(file)
         if os.name == "posix":
             os.set_blocking(file, True)
         return os.fdopen(file, "a", encoding="utf-8")

@@ -154,6 +154,23 @@ def test_processes_that_write_to_one_file_at_once_tear_no_line(tmp_path: Path) -
     assert len(written) == 200
 
 
+@pytest.mark.skipif(os.name == "nt", reason="a pipe has no place in a folder there")
+def test_a_reader_of_a_pipe_that_takes_nothing_stops_nobody_and_gets_whole_lines_again(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    audit_log, close = open_audit_file(Settings(audit="payloads", audit_file=str(path)))
+    for _ in range(3):
+        audit_log.execution_ended(ended("a" * 100_000))
+    first = os.read(reader, 1 << 20)
+    assert first.startswith(b'{"') and b"\n" not in first
+    audit_log.execution_ended(ended("b"))
+    close()
+    torn, line, end = os.read(reader, 1 << 20).split(b"\n")
+    os.close(reader)
+    assert (torn, json.loads(line)["code"], end) == (b"", "b", b"")
+
+
 def below_a_file(folder: Path) -> Path:
     (folder / "file").write_text("")
     return folder / "file" / "events.jsonl"
