@@ -144,7 +144,8 @@ async def test_programs_of_a_lost_host_wait_until_another_one_has_a_free_place()
         ends[0].close()
         await until(lambda: fleet.status()["waiting"] == 2)
         assert (other.under_way, fleet.status()["running"]) == (2, 2)
-        other.goes_on.set()
+        for story in (lost, other):
+            story.goes_on.set()
         await asyncio.wait_for(asyncio.gather(*runs), SOON)
         assert (other.times, other.most) == (4, 2)
 
