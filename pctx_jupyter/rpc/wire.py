@@ -6,6 +6,7 @@ refused as invalid parameters, naming the field. The wire is snake_case.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
@@ -618,8 +619,46 @@ def read(params: Raw | None, kind: type[P], method: str) -> P:
     Raises:
         InvalidParams: Names the field and what was expected of it.
     """
+    return _read(params, kind, method, None)
+
+
+def _read(params: Raw | None, kind: type[P], method: str, hook: Callable[[Any, Any], Any] | None) -> P:
     try:
-        return msgspec.json.decode(b"{}" if params is None else params, type=kind)
+        return msgspec.json.decode(b"{}" if params is None else params, type=kind, dec_hook=hook)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         why = str(error) if params is None else why_unreadable(memoryview(params), str(error))
         raise errors.InvalidParams(f"Cannot serve {method}: {why}") from None
+
+
+class _Name(str):
+    """The name of an input. As a type of its own, it is passed to a function before the next one is read."""
+
+    __slots__ = ()
+
+
+class _CountedExecute(Execute):
+    inputs: dict[_Name, Raw] = {}  # type: ignore[assignment]  # plain names replace them before anyone sees them
+
+
+def read_program(params: Raw | None, most_inputs: int) -> Execute:
+    """Read the parameters of ``execute``, and stop when it has more inputs than it may have.
+
+    To read a million of them takes a third of a second, and all of it is done in one turn of the loop.
+
+    Raises:
+        InvalidParams: It has too many inputs, or names the field and what was expected of it.
+    """
+    found = 0
+
+    def count(kind: type[_Name], name: str) -> _Name:
+        nonlocal found
+        found += 1
+        if found > most_inputs:
+            raise errors.InvalidParams(
+                f"Cannot run program: it has more than {most_inputs:,} inputs; pass one object that holds them"
+            )
+        return kind(name)
+
+    asked = _read(params, _CountedExecute, EXECUTE, count)
+    asked.inputs = {str(name): value for name, value in asked.inputs.items()}  # type: ignore[misc]
+    return asked

@@ -36,7 +36,7 @@ from .client_handles import ClientHandles
 from .execution import AGENT, CLIENT, Execution
 from .own_agents import FOLLOWED, MAX_NAME, AgentFunctionSet, Followed, FunctionsFor
 from .registry import Registry
-from .request import check_input_count
+from .request import MOST_CONSTANTS
 from .serve_upstreams import METHODS as UPSTREAM_METHODS
 from .serve_upstreams import serve_upstreams
 from .turns import Turns
@@ -154,7 +154,7 @@ class LocalTools:
                 self.session.unregister(f"{gone.namespace}.{gone.name}")
                 return wire.Success()
             case wire.EXECUTE:
-                return await self._execute(wire.read(params, wire.Execute, method))
+                return await self._execute(wire.read_program(params, MOST_CONSTANTS))
             case wire.FORGET:
                 return wire.Forgotten(self.session.kept.forget(wire.read(params, wire.Forget, method).names))
             case wire.FORGET_TYPES:
@@ -349,7 +349,6 @@ class LocalTools:
         if self._client:
             CLIENT.set(self._client)
             AGENT.set(asked.agent.strip()[:MAX_NAME])
-        check_input_count(len(asked.inputs))
         feed = _Feed(self.channel, self._room, asked, traces=self.session.settings.timeline)
         try:
             with span_context.entered(span_context.received(asked.meta)):

@@ -99,8 +99,7 @@ def check_input_count(number: int) -> None:
     """
     if number > MOST_CONSTANTS:
         raise errors.InvalidParams(
-            f"Cannot run program: it has {number:,} inputs and may have {MOST_CONSTANTS:,}; pass one object that holds "
-            "them"
+            f"Cannot run program: it has more than {MOST_CONSTANTS:,} inputs; pass one object that holds them"
         )
 
 
