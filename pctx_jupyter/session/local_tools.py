@@ -53,6 +53,13 @@ TRACE_S = 0.2
 TOOL_BYTES = 1 << 20
 """Bytes one tool's registration may have: its schemas are read whole, in a turn of the loop that all share."""
 
+REQUEST_BYTES = 8 << 20
+"""Bytes that the parameters of other requests than `WITH_VALUES` may have: they are read in one turn of the loop, and
+so many may be a million names."""
+
+WITH_VALUES = (wire.EXECUTE, wire.CALL_AGENT_FUNCTION, wire.REGISTER_TOOL)
+"""Requests that have a limit of their own, or of a program's values."""
+
 ANSWER_S = 1.0
 """Seconds beyond a call's time limit in which a kernel has to report that the limit is reached."""
 
@@ -137,12 +144,16 @@ class LocalTools:
     async def _serve(self, request: rpc.Request) -> object:
         await self._guard()
         params, method = request.params, request.method
+        size = 0 if params is None else memoryview(params).nbytes
         row = access.demand(method, self._caller, kernels_may_add_servers=self._settings.kernels_may_add_servers)
         if row.code is access.Code.ALWAYS:
             await self._guard_code()
+        if size > REQUEST_BYTES and method not in WITH_VALUES:
+            raise errors.InvalidParams(
+                f"Cannot serve {method}: its parameters have more than {REQUEST_BYTES:,} bytes; ask for less at once"
+            )
         match method:
             case wire.REGISTER_TOOL:
-                size = 0 if params is None else memoryview(params).nbytes
                 if size > TOOL_BYTES:
                     raise errors.InvalidParams(
                         "Cannot register tool: its names, description and schemas have more than "

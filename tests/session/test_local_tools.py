@@ -374,6 +374,14 @@ async def test_functions_are_listed_and_described_by_their_canonical_names() -> 
     assert details == {"my_math.add_all": listed | {"name": "addAll", "namespace": "MyMath"}}
 
 
+async def test_a_request_for_more_than_is_read_in_a_moment_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pctx_jupyter.session.local_tools.REQUEST_BYTES", 100)
+    client = Client(registry(FakeSandbox()))
+    await client.ask("register_tool", namespace="math", name="add", description="x" * 100)
+    with pytest.raises(errors.InvalidParams, match="more than 100 bytes; ask for less at once"):
+        await client.ask("get_function_details", functions=["x"] * 100)
+
+
 async def test_a_client_cannot_declare_a_type_as_observed() -> None:
     client = Client(registry(FakeSandbox()))
     await client.ask("register_tool", namespace="math", name="add", output_schema={"type": "number", "x-observed": 7})
