@@ -267,6 +267,7 @@ class CheckerFinding(msgspec.Struct):
         in_elements: Each element of the list has a field of that name.
         module: The module that is imported.
         absent: The arguments that a call does not have.
+        warns: It is no error: the program may mean what it says.
     """
 
     message: str
@@ -276,6 +277,7 @@ class CheckerFinding(msgspec.Struct):
     end_line: int
     end_column: int
     awaits: bool = False
+    warns: bool = False
     promised: str | None = None
     sets: bool = False
     wanted: str = ""
@@ -286,7 +288,7 @@ class CheckerFinding(msgspec.Struct):
 
 
 class Findings(msgspec.Struct):
-    """All findings of one program, in the order of its text."""
+    """All findings of one program: its errors in the order of its text, then what it is warned of."""
 
     found: list[CheckerFinding]
     more: bool
@@ -311,7 +313,7 @@ def checked(findings: Findings, tools: Iterable[str] = (), namespaces: Iterable[
             Diagnostic(
                 message,
                 f.code,
-                "error",
+                "warning" if f.warns else "error",
                 f.line,
                 f.column,
                 f.end_line,

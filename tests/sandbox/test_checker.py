@@ -407,6 +407,52 @@ def test_habits_of_other_languages_get_what_to_write_instead(held: Held, code: s
     assert found.startswith(wrong)
 
 
+@pytest.mark.parametrize(
+    ("code", "warned"),
+    [
+        (
+            'const xs = ["a"];\n"a" in xs',
+            "2:1 'in' looks at the indexes of a list, and not at its values. Write xs.includes(\"a\")",
+        ),
+        ("(s: string) => s in s.split('')", "Write s.split('').includes(s)"),
+        ("3 in [1, 2, 3]", "Write [1, 2, 3].includes(3)"),
+        ("let xs = [1, 2];\nxs[-1]", "2:1 An index does not count from the end, so this is undefined. Write xs.at(-1)"),
+        ("'abc'[-2]", "Write 'abc'.at(-2)"),
+        ("[10, 9].sort()", "1:1 sort() sorts numbers as texts, so 10 is before 9. Write sort((a, b) => a - b)"),
+        ("const f = (n: (1 | 2)[]) => n.toSorted();", "Write toSorted((a, b) => a - b)"),
+    ],
+)
+def test_what_means_something_else_in_python_is_warned_of(held: Held, code: str, warned: str) -> None:
+    verdict = held.wait(held.checker.check(job(code)))
+    assert isinstance(verdict, Checked) and not verdict.is_wrong
+    (found,) = verdict.diagnostics
+    assert found.severity == "warning"
+    assert warned in f"{found.line}:{found.column} {found.message}"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        '"a" in { a: 1 }',
+        "const holes = [1, , 3]; for (let i = 0; i < 3; i++) i in holes;",
+        "const by: Record<number, string> = {}; by[-1]",
+        "new Float64Array([10, 9]).sort()",
+        "['b', 'a'].sort()",
+        "[10, 9].sort((a, b) => a - b)",
+        "const some: (number | string)[] = [1, 'a']; some.sort()",
+        "const any: any = [1]; any.sort(); any[-1]; 'a' in any",
+    ],
+)
+def test_what_a_program_may_well_mean_is_not_warned_of(held: Held, code: str) -> None:
+    assert held.check(code) == []
+
+
+def test_warnings_come_after_all_errors_and_push_none_out(held: Held) -> None:
+    verdict = held.wait(held.checker.check(job("[1].sort();\n" * 20 + "wrong")))
+    assert isinstance(verdict, Checked) and verdict.is_wrong
+    assert [d.severity for d in verdict.diagnostics] == ["error"] + ["warning"] * 10
+
+
 def test_a_name_that_is_not_defined_is_told_apart(held: Held) -> None:
     verdict = held.wait(held.checker.check(job("df.length")))
     assert isinstance(verdict, Checked)

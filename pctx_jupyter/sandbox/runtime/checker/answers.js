@@ -52,6 +52,7 @@ function describe(program, source, d, at) {
     end_line: endLine,
     end_column: endColumn,
     awaits,
+    ...(d.isWarning === true ? { warns: true } : {}),
     ...(d.promised === undefined ? {} : { promised: d.promised }),
     ...(node !== undefined && isSetAlone(node) ? { sets: true } : {}),
     ...(node === undefined ? {} : alternatives(program.getTypeChecker(), node, d.code)),

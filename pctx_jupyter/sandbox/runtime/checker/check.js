@@ -5,6 +5,7 @@
 
 import { answer } from "./answers.js";
 import { certainly, errors, inJSX, mayBeIdiom } from "./findings.js";
+import { habits } from "./habits.js";
 import { declare, outline, parse, recordAtTheEnd, unexported, withParentheses } from "./outline.js";
 import { promises } from "./promises.js";
 import { open, PLAIN, TYPED } from "./sessions.js";
@@ -16,7 +17,7 @@ const MAX_FOUND = 10;
 const MAX_SYNTAX = 3;
 
 /**
- * What is wrong with a program, in the order of its text, and its outline.
+ * What is wrong with a program, in the order of its text, what it may be warned of, and its outline.
  *
  * @param {any} params `keep`: whether its author asked to keep its whole top level; null: only what it exports
  */
@@ -59,7 +60,9 @@ export function check(params) {
   }
   const forgotten = promises(program.getTypeChecker(), source)
     .filter((p) => !found.some((d) => d.start <= p.start && p.start < d.start + d.length));
-  return { ...answer(program, source, [...found, ...forgotten], MAX_FOUND, record), outline: shape, kept };
+  const wrong = answer(program, source, [...found, ...forgotten], MAX_FOUND, record);
+  const odd = answer(program, source, habits(program.getTypeChecker(), source), MAX_FOUND, record);
+  return { ...wrong, found: [...wrong.found, ...odd.found], outline: shape, kept };
 }
 
 /** The outline of a program; none where it has a syntax error. @param {any} params */
