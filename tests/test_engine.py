@@ -41,7 +41,10 @@ async def test_an_engine_closes_though_each_wait_of_its_task_is_cancelled_and_th
 
 
 @pytest.mark.parametrize("asker", ["itself", "an agent"])
-async def test_a_tool_that_runs_a_program_gets_the_only_place_for_it(asker: str) -> None:
+async def test_a_tool_that_runs_a_program_gets_the_only_place_for_it(
+    asker: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pctx_jupyter.session.serving.LONG_S", 0.01)
     async with open_engine(Settings(max_running=1, warm_sandboxes=0, typecheck=False)) as engine:
 
         async def serve(request: rpc.Request) -> msgspec.Raw:

@@ -1,34 +1,41 @@
 """The calls that one client serves, and its programs that wait for a place: a tool may wait for such a program.
 
 A tool may run a program of its own, and that program needs a place. The program that has called the tool has one, and
-neither would go on if there were no other. So while a program of a client waits for its first place, the programs whose
-calls the client serves let others run. Which of these calls waits for which program is not known here.
+neither would go on if there were no other. So when a program of a client has waited for its first place for a while, the
+programs whose calls the client has served for as long let others run. Which of these calls waits for which program is
+not known here.
 """
 
 from __future__ import annotations
 
+import asyncio
 from itertools import count
 
 from ..tools.catalog import Call
 from .hold import Hold
 
+LONG_S = 0.5
+"""Seconds that a call takes, or a program waits for its first place, before one may be the reason of the other. Programs
+with shorter calls keep their places: there would be more of them at once than may run."""
+
 
 class ServedCalls:
     """The calls that one client serves now."""
 
-    __slots__ = ("_calls", "_numbers", "_queued")
+    __slots__ = ("_calls", "_looking", "_numbers", "_queued")
 
     def __init__(self) -> None:
-        self._calls: dict[int, Call] = {}
+        self._calls: dict[int, tuple[Call, float]] = {}  # each with when it began
         self._numbers = count()
-        self._queued: set[Hold] = set()
+        self._queued: dict[Hold, float] = {}  # each with when it was queued
+        self._looking: asyncio.TimerHandle | None = None
 
     def begin(self, call: Call) -> int:
         """Note that the client serves a call from now on; returns the number that `end` takes."""
         number = next(self._numbers)
-        self._calls[number] = call
-        if self._queued and any(hold.place is None for hold in self._queued):
-            call.waits()
+        self._calls[number] = call, asyncio.get_running_loop().time()
+        if self._queued:
+            self._look_soon()
         return number
 
     def end(self, number: int) -> None:
@@ -37,10 +44,31 @@ class ServedCalls:
 
     def queue(self, hold: Hold) -> None:
         """Note that a program of the client has to wait for its first place."""
-        self._queued.add(hold)
-        for call in list(self._calls.values()):
-            call.waits()
+        self._queued[hold] = asyncio.get_running_loop().time()
+        if self._calls:
+            self._look_soon()
 
     def leave(self, hold: Hold) -> None:
         """Note that a program of the client is over."""
-        self._queued.discard(hold)
+        self._queued.pop(hold, None)
+        if not self._queued and self._looking is not None:
+            self._looking.cancel()
+            self._looking = None
+
+    def _look_soon(self) -> None:
+        if self._looking is None:
+            self._looking = asyncio.get_running_loop().call_later(LONG_S, self._look)
+
+    def _look(self) -> None:
+        """Have the programs let others run whose calls take long while another program waits for long."""
+        self._looking = None
+        latest = asyncio.get_running_loop().time() - LONG_S
+        self._queued = {hold: since for hold, since in self._queued.items() if hold.place is None}
+        if not self._queued:
+            return
+        if min(self._queued.values()) <= latest:
+            for call, since in list(self._calls.values()):
+                if since <= latest:
+                    call.waits()
+        if self._calls:
+            self._look_soon()
