@@ -1,9 +1,9 @@
 """The calls that one client serves, and its programs that wait for a place: a tool may wait for such a program.
 
 A tool may run a program of its own, and that program needs a place. The program that has called the tool has one, and
-neither would go on if there were no other. So when a program of a client has waited for its first place for a while, the
-programs whose calls the client has served for as long let others run. Which of these calls waits for which program is
-not known here.
+neither would go on if there were no other. So when a program of a client has waited for its first place for a while,
+the programs whose calls the client has served for as long let others run. Which of these calls waits for which program
+is not known here.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from ..tools.catalog import Call
 from .hold import Hold
 
 LONG_S = 0.5
-"""Seconds that a call takes, or a program waits for its first place, before one may be the reason of the other. Programs
-with shorter calls keep their places: there would be more of them at once than may run."""
+"""Seconds that a call takes, or a program waits for its first place, before one may be the reason of the other.
+
+Programs with shorter calls keep their places: there would be more of them at once than may run.
+"""
 
 
 class ServedCalls:
