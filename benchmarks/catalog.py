@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pctx_jupyter.tools.catalog import Tool
+from pctx_jupyter.tools.tool import Tool
 
 NAMESPACES = (
     *("accounts", "analytics", "calendar", "catalog", "contacts", "crm", "documents", "files", "hr", "inventory"),

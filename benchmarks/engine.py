@@ -25,7 +25,8 @@ from pctx_jupyter.rpc import jsonrpc as rpc
 from pctx_jupyter.sandbox import flags
 from pctx_jupyter.session.session import Session
 from pctx_jupyter.settings import Limits, Settings
-from pctx_jupyter.tools.catalog import Call, Tool
+from pctx_jupyter.tools.calls import Call
+from pctx_jupyter.tools.tool import Tool
 
 from .measure import Row, paired_ms, seconds
 

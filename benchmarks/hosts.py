@@ -41,7 +41,8 @@ from pctx_jupyter.session.execution import Job, ServeCall
 from pctx_jupyter.session.hold import Hold
 from pctx_jupyter.session.session import Session
 from pctx_jupyter.settings import Limits, Settings
-from pctx_jupyter.tools.catalog import Call, Tool
+from pctx_jupyter.tools.calls import Call
+from pctx_jupyter.tools.tool import Tool
 
 from .engine import until_warm
 from .measure import Row, in_turns_ms, seconds

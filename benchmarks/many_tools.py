@@ -14,7 +14,8 @@ from msgspec import Raw
 from pctx_jupyter.engine import Engine, open_engine
 from pctx_jupyter.rpc import jsonrpc as rpc
 from pctx_jupyter.settings import Settings
-from pctx_jupyter.tools.catalog import Call, Tool
+from pctx_jupyter.tools.calls import Call
+from pctx_jupyter.tools.tool import Tool
 
 from .engine import until_warm
 from .measure import Row, time_ms

@@ -16,7 +16,8 @@ from pctx_jupyter.engine import open_engine
 from pctx_jupyter.rpc import jsonrpc as rpc
 from pctx_jupyter.session.code_mode.messages import EXECUTE_TYPESCRIPT, SESSION_HEADER
 from pctx_jupyter.settings import Settings
-from pctx_jupyter.tools.catalog import Call, Tool
+from pctx_jupyter.tools.calls import Call
+from pctx_jupyter.tools.tool import Tool
 
 from .engine import BARE_CALL, MOST_AT_SERVER, bare_call_ms, client_call_ms, until_warm
 from .homes import Server, running_server

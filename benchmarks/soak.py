@@ -41,7 +41,8 @@ from pctx_jupyter.client import PctxClient
 from pctx_jupyter.engine import open_engine
 from pctx_jupyter.sandbox.pool import Pool
 from pctx_jupyter.settings import Settings
-from pctx_jupyter.tools.catalog import Call, Tool
+from pctx_jupyter.tools.calls import Call
+from pctx_jupyter.tools.tool import Tool
 from tests.server.process import ServerProcess, server_process
 
 from .homes import running_kernel

@@ -20,7 +20,8 @@ from pctx_jupyter.rpc.jsonrpc import raw
 from pctx_jupyter.session.execution import Job, ServeCall
 from pctx_jupyter.session.registry import Registry
 from pctx_jupyter.settings import Settings
-from pctx_jupyter.tools.catalog import Call, Tool
+from pctx_jupyter.tools.calls import Call
+from pctx_jupyter.tools.tool import Tool
 
 from .measure import Row
 

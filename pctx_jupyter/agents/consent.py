@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..session.policy import Then
-from ..tools.catalog import Tool
+from ..tools.tool import Tool
 
 Guarded = Mapping[str, Then]
 """The action for calls that are not allowed at once, by the tool's path."""

@@ -24,8 +24,8 @@ from ..session.policy import Then
 from ..session.request import check_timeout
 from ..session.session import Session
 from ..settings import Settings
-from ..tools.catalog import Tool
 from ..tools.scope import WHOLE
+from ..tools.tool import Tool
 from . import excerpt, listing
 from .answers import AgentAnswer, Asking
 from .consent import Guarded

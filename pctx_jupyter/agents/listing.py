@@ -14,8 +14,8 @@ from typing import Literal
 from .. import errors
 from ..slices import in_slices
 from ..tools import inert, typegen
-from ..tools.catalog import Tool
 from ..tools.scope import Scope
+from ..tools.tool import Tool
 from . import consent
 from .consent import Guarded
 

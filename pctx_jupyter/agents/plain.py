@@ -20,7 +20,7 @@ from ..session.execution import CLIENT
 from ..session.request import check_timeout
 from ..session.session import Session
 from ..slices import in_slices
-from ..tools.catalog import described, detailed
+from ..tools.tool import described, detailed
 from .answers import AgentAnswer
 from .functions import Definition, Functions
 

@@ -20,8 +20,8 @@ from itertools import chain, islice
 
 from ..rpc.jsonrpc import Json
 from ..slices import in_slices
-from ..tools.catalog import Tool, observed_version
 from ..tools.scope import Scope
+from ..tools.tool import Tool, observed_version
 
 SATURATION = 1.5
 """BM25's k1: how much a word counts that a tool has several times. The usual value."""

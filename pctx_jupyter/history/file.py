@@ -18,7 +18,7 @@ import msgspec
 from ..errors import CannotWrite
 from ..session.meter import Meter
 from ..session.trace import Trace, TraceState
-from ..tools.catalog import AskedBy
+from ..tools.calls import AskedBy
 
 FILE = "history.sqlite3"
 """The file, in the folder for what has to be remembered."""

@@ -16,7 +16,8 @@ from .. import errors
 from ..nearest import did_you_mean
 from ..program.cell import OPTIONS
 from ..rpc import wire
-from ..tools.catalog import UNTYPED, Tool, is_match, is_untyped
+from ..tools.lookup import is_match
+from ..tools.tool import UNTYPED, Tool, is_untyped
 from . import options
 from .bridge import Bridge
 from .functions import tool

@@ -13,7 +13,7 @@ from .. import errors, visible
 from ..nearest import did_you_mean
 from ..rpc import wire
 from ..tools import observed
-from ..tools.catalog import Tool, is_untyped
+from ..tools.tool import Tool, is_untyped
 from .bridge import Bridge
 
 if TYPE_CHECKING:

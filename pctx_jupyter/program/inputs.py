@@ -25,9 +25,9 @@ import msgspec
 from msgspec import Raw
 
 from ..rpc import marks, nonfinite
-from ..tools.catalog import HANDLE_TYPES
 from ..tools.inert import property_name
 from ..tools.observed import ANYTHING, INHERITED, LookLimits, ResultShape, Scalar, is_map, shape_within
+from ..tools.tool import HANDLE_TYPES
 
 EXACT_BYTES = 250_000
 """Bytes of JSON that are looked at whole; that takes some 7 ms."""

@@ -32,7 +32,8 @@ from ..session.session import Session, Sharing
 from ..session.trace import History, StoppedBy, Trace, TraceState, refused_call
 from ..tools import typegen
 from ..tools.arguments import ArgumentProblem
-from ..tools.catalog import AskedBy, Tool
+from ..tools.calls import AskedBy
+from ..tools.tool import Tool
 from .base import PctxHandler
 from .rest import ErrorBody
 

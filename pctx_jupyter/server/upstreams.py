@@ -18,7 +18,7 @@ from .. import errors
 from ..rpc import wire
 from ..session import access
 from ..session.upstreams import Upstreams
-from ..tools.catalog import Tool
+from ..tools.tool import Tool
 from .base import PctxHandler
 from .state import MOST_TOOLS, ToolState, start_of, state_of
 

@@ -9,7 +9,7 @@ from itertools import islice
 from ..program import hints
 from ..program.check import Diagnostic
 from ..tools import inert, typegen
-from ..tools.catalog import Tool
+from ..tools.tool import Tool
 
 MAX_TOOLS = 300
 """Tools whose types are looked through for one name: writing a declaration takes a part of a millisecond."""

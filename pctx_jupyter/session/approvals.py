@@ -20,7 +20,8 @@ from msgspec import UNSET, Raw, UnsetType
 from .. import errors
 from ..rpc.jsonrpc import Json
 from ..tools.arguments import ArgumentProblem, problems
-from ..tools.catalog import AskedBy, Tool
+from ..tools.calls import AskedBy
+from ..tools.tool import Tool
 from . import forms
 from .remembered import Nothing, Permission, Remembered
 from .trace import DENIED

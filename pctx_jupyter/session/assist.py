@@ -19,8 +19,8 @@ from ..program.editor import Editor, Format, Unformattable
 from ..program.program import with_parentheses
 from ..rpc import wire
 from ..tools import names, typegen
-from ..tools.catalog import Tool
 from ..tools.scope import Offering
+from ..tools.tool import Tool
 from .request import has_more_bytes
 from .session import Session
 from .type_checks import declare

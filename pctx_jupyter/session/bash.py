@@ -18,8 +18,8 @@ from msgspec import Raw
 from .. import threads
 from ..settings import Limits
 from ..tools import inert, typegen
-from ..tools.catalog import Tool, observed_version
 from ..tools.scope import Scope
+from ..tools.tool import Tool, observed_version
 
 INDEX = "README.md"
 """The file that names all functions."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from ..rpc.jsonrpc import Json
 from ..rpc.sandbox_wire import ProgramFunction
-from ..tools.catalog import Tool
+from ..tools.tool import Tool
 from ..tools.words import is_reflective
 
 MOST_WITH_SCHEMAS = 500

@@ -23,7 +23,8 @@ from ..rpc.jsonrpc import Json
 from ..rpc.sandbox_wire import ProgramFunction, Thrown
 from ..settings import Limits
 from ..tools import names
-from ..tools.catalog import AskedBy, Tool
+from ..tools.calls import AskedBy
+from ..tools.tool import Tool
 from .hold import Hold
 from .meter import RunTraffic
 from .policy import Then

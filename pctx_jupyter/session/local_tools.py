@@ -29,8 +29,9 @@ from ..rpc.room import Room
 from ..settings import Settings
 from ..slices import in_slices
 from ..tools import keywords
-from ..tools.catalog import Asker, Call, Tool, described, detailed
+from ..tools.calls import Asker, Call
 from ..tools.observed import OBSERVED
+from ..tools.tool import Tool, described, detailed
 from . import access, assist
 from .client_handles import ClientHandles
 from .execution import AGENT, CLIENT, Execution

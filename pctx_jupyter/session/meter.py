@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from ..tools import typegen
-from ..tools.catalog import Tool
+from ..tools.tool import Tool
 
 TOKEN = 4
 """Bytes of UTF-8 that count as one token."""

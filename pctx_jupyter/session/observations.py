@@ -22,8 +22,8 @@ from msgspec import Raw
 from ..rpc import nonfinite
 from ..rpc.jsonrpc import Json
 from ..tools import observed
-from ..tools.catalog import Tool, is_untyped
 from ..tools.observed import NOTHING, ResultShape
+from ..tools.tool import Tool, is_untyped
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ class KeptShapes(Protocol):
 
 
 class ObservedTool:
-    """What one tool has returned: a `catalog.ObservedResult`. Made by `Observations.of`."""
+    """What one tool has returned: a `tool.ObservedResult`. Made by `Observations.of`."""
 
     __slots__ = (
         "__weakref__",

@@ -16,7 +16,8 @@ from typing import Any, Protocol, Unpack
 
 from ..program.result import Emit, Event, ProgramResult
 from ..rpc import wire
-from ..tools.catalog import Catalog, Offer, Space
+from ..tools.calls import Offer
+from ..tools.catalog import Catalog, Space
 from .execution import Execution
 from .request import ProgramOptions
 from .session import Session

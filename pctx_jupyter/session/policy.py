@@ -11,7 +11,8 @@ from fnmatch import fnmatchcase
 from typing import Literal, get_args
 
 from .. import errors
-from ..tools.catalog import AskedBy, Tool
+from ..tools.calls import AskedBy
+from ..tools.tool import Tool
 
 Then = Literal["allow", "ask", "deny"]
 """What a rule says of a call."""

@@ -17,9 +17,11 @@ from ..program.check import Check, Read
 from ..program.editor import Editor
 from ..rpc.jsonrpc import Json
 from ..settings import Settings
-from ..tools.catalog import AskedBy, Call, Catalog, Tool
+from ..tools.calls import AskedBy, Call
+from ..tools.catalog import Catalog
 from ..tools.scope import Changes, Layer
 from ..tools.shared_tools import ServiceTools
+from ..tools.tool import Tool
 from .bash import Bash
 from .execution import Execution, ProgramRunner
 from .journal import Clock, journal_of

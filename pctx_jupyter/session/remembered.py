@@ -11,7 +11,8 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from ..tools.catalog import AskedBy, Tool
+from ..tools.calls import AskedBy
+from ..tools.tool import Tool
 
 OLD_RULE = 'c.Pctx.policy = ["ask agent * effects"]'
 """The configuration that asks only about tools that say of themselves that they have effects."""

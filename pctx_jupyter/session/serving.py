@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from itertools import count
 
-from ..tools.catalog import Call
+from ..tools.calls import Call
 from .hold import Hold
 
 LONG_S = 0.5

@@ -30,9 +30,11 @@ from ..program.program import Outline, clean, glance, prepare
 from ..program.result import Emit, Output, ProgramResult, TypesChecked, ValuesKept
 from ..rpc.channel import GONE
 from ..settings import Settings
-from ..tools.catalog import AskedBy, Catalog, Tool, ToolHandler
+from ..tools.calls import AskedBy, ToolHandler
+from ..tools.catalog import Catalog
 from ..tools.scope import Changes, Layer, Offering, Scope
 from ..tools.shared_tools import SharedTools
+from ..tools.tool import Tool
 from .advice import advice
 from .approvals import Approvals
 from .bash import Bash, BashJob, BashResult

@@ -20,9 +20,10 @@ from ..program import diagnostics
 from ..program.program import Program
 from ..program.result import WIDENED, CallDecided, CallEnded, CallNoted, CallStarted, Output
 from ..rpc import attached, marks, nonfinite
-from ..tools.catalog import AskedBy, Call, Form, FormReply, ObservedResult, Offer, Tool, is_untyped
+from ..tools.calls import AskedBy, Call, Form, FormReply, Offer
 from ..tools.declared import DeclaredResult
 from ..tools.scope import Offering, Scope
+from ..tools.tool import ObservedResult, Tool, is_untyped
 from . import approvals as consent
 from . import forms
 from .approvals import Approvals, AskedForm, Decision, Question

@@ -27,7 +27,7 @@ from ..program.result import (
     TypesChecked,
 )
 from ..rpc import nonfinite
-from ..tools.catalog import AskedBy
+from ..tools.calls import AskedBy
 from .meter import Meter
 
 MIME = "application/vnd.pctx.trace+json"

@@ -20,8 +20,8 @@ from ..program.check import Check, Checked, CheckJob, Unchecked, Verdict
 from ..program.kept import KeptNames
 from ..rpc.jsonrpc import NULL
 from ..tools import typegen
-from ..tools.catalog import Tool
 from ..tools.scope import Offering
+from ..tools.tool import Tool
 from ..tools.words import AnyWord
 from .execution import CLIENT
 

@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from ..rpc.jsonrpc import Json
-from ..tools.catalog import Tool
+from ..tools.tool import Tool
 
 MINUTE_S = 60
 """Seconds from which on a duration is said in minutes."""

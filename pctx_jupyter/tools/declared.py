@@ -23,9 +23,9 @@ import msgspec
 
 from .. import visible
 from ..rpc.jsonrpc import Json
-from .catalog import HANDLE, LEARNT
 from .observed import OF_RESULTS, SAMPLE, sample
 from .schema import Document, Schema, Target, base_of
+from .tool import HANDLE, LEARNT
 
 MOST_STEPS = 10_000
 """Steps that one comparison takes, some milliseconds. One that would take more finds no difference."""

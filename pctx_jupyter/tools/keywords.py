@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from ..rpc.jsonrpc import Json
-from .catalog import HANDLE, LEARNT, UNTYPED
 from .observed import OBSERVED
+from .tool import HANDLE, LEARNT, UNTYPED
 
 OURS = frozenset({HANDLE, LEARNT, OBSERVED, UNTYPED})
 """All of these keywords."""

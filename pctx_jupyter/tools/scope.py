@@ -19,8 +19,11 @@ from typing import Protocol
 
 from ..errors import InvalidParams, ToolNotFound
 from ..slices import in_slices
-from .catalog import Offer, Space, Tool, globals_of, is_match, no_match, no_such_tool
+from .calls import Offer
+from .catalog import Space
+from .lookup import is_match, no_match, no_such_tool
 from .shared_tools import NotebookTools
+from .tool import Tool, globals_of
 from .words import AnyWord, is_reflective, words_by_piece
 
 WHOLE = 500
@@ -151,7 +154,7 @@ class Offering:
         """The `Scope.revision` it was made of."""
         self._scope = scope
         self.globals = globals_of(tools)
-        """The objects the program finds, as `catalog.globals_of` has them."""
+        """The objects the program finds, as `tool.globals_of` has them."""
 
     @property
     def taken(self) -> AbstractSet[str]:
@@ -344,7 +347,7 @@ class Scope:
         return list(found.values())
 
     async def matching(self, patterns: list[str] | None) -> list[Tool]:
-        """Return the tools that match one of the patterns, as `catalog.matching` does.
+        """Return the tools that match one of the patterns, as `lookup.matching` does.
 
         Those that come while it looks may be missing; those that go are.
 

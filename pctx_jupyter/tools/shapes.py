@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from . import inert, names, tags
-from .catalog import FUTURE_OR, HANDLE, HANDLE_TYPES, LEARNT
 from .schema import Document, Problem, Schema, Target, base_of
+from .tool import FUTURE_OR, HANDLE, HANDLE_TYPES, LEARNT
 from .type_text import (
     ANY,
     ARRAY,

@@ -11,7 +11,9 @@ from functools import partial
 
 from ..slices import in_slices
 from . import names
-from .catalog import Call, Catalog, Offer, Space, Tool, ToolHandler
+from .calls import Call, Offer, ToolHandler
+from .catalog import Catalog, Space
+from .tool import Tool
 
 AT_ONCE = 250
 """Tools that are renamed before it is decided whether others are served: 3 ms."""

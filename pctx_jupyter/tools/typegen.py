@@ -58,7 +58,7 @@ _Value = TypeVar("_Value")
 class ToolLike(Protocol):
     """What is read of a tool. It must not change afterwards: texts are kept.
 
-    It may have an ``observed`` result besides (`catalog.ObservedResult`), which may change.
+    It may have an ``observed`` result besides (`tool.ObservedResult`), which may change.
     """
 
     @property

@@ -25,7 +25,9 @@ from ..session.upstreams import Upstream as View
 from ..session.watch import Change
 from ..settings import Places, Settings
 from ..tools import names
-from ..tools.catalog import AskedBy, Catalog, Tool
+from ..tools.calls import AskedBy
+from ..tools.catalog import Catalog
+from ..tools.tool import Tool
 from . import config, store
 from .allowed import FILE as ALLOWED_FILE
 from .allowed import Allowed

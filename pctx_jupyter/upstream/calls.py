@@ -34,7 +34,7 @@ from ..foreign import CLOSED, EVENT_TOO_LARGE, LOST, NEVER_RAN, NO_ANSWER
 from ..rpc import nonfinite
 from ..rpc.jsonrpc import Json
 from ..session.turns import AT_ONCE, OF_ONE, Turns
-from ..tools.catalog import Call
+from ..tools.calls import Call
 from . import features, mending, reading, values
 from .config import ServerConfig
 from .connection import UpstreamConnection

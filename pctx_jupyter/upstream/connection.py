@@ -32,7 +32,7 @@ from .. import errors
 from .._version import __version__
 from ..rpc.backoff import BackOff
 from ..session.upstreams import UpstreamState
-from ..tools.catalog import Call
+from ..tools.calls import Call
 from .config import ServerConfig
 from .elicitation import Elicitations
 from .shared import Surroundings

@@ -31,7 +31,7 @@ from mcp_types import (
 
 from .. import errors
 from ..session.hold import Hold
-from ..tools.catalog import Call, Form, FormReply
+from ..tools.calls import Call, Form, FormReply
 from .secrets import Redactor
 
 log = logging.getLogger(__name__)

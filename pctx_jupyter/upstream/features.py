@@ -14,7 +14,7 @@ from mcp_types import ServerCapabilities
 
 from .. import errors
 from ..rpc.jsonrpc import Json
-from ..tools.catalog import Tool
+from ..tools.tool import Tool
 from .fingerprints import Fingerprint
 
 FeatureName = Literal["listResources", "readResource", "listPrompts", "getPrompt"]

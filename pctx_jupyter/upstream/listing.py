@@ -20,7 +20,8 @@ from msgspec import Raw
 from .. import errors, threads
 from ..rpc.jsonrpc import Json
 from ..tools import keywords, names
-from ..tools.catalog import Call, Tool
+from ..tools.calls import Call
+from ..tools.tool import Tool
 from . import defaults, features, mending, reading
 from .config import ServerConfig
 from .features import Feature

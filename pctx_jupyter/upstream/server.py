@@ -17,7 +17,8 @@ from ..session.remembered import Permission
 from ..session.upstreams import SignIn
 from ..session.upstreams import Upstream as View
 from ..tools import names
-from ..tools.catalog import AskedBy, Tool
+from ..tools.calls import AskedBy
+from ..tools.tool import Tool
 from .calls import ToolCaller
 from .config import Address, ServerConfig
 from .connection import Phase, UpstreamConnection

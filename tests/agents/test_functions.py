@@ -26,7 +26,8 @@ from pctx_jupyter.session.bash import Bash, BashJob, BashResult
 from pctx_jupyter.session.execution import Job, ProgramStopped, ProgramThrew, ServeCall
 from pctx_jupyter.session.registry import Registry
 from pctx_jupyter.settings import Settings
-from pctx_jupyter.tools.catalog import Call, Tool, ToolHandler
+from pctx_jupyter.tools.calls import Call, ToolHandler
+from pctx_jupyter.tools.tool import Tool
 
 from ..fakes import SOON, FakeClock, FakeSandbox
 

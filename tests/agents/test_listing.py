@@ -9,8 +9,10 @@ import pytest
 
 from pctx_jupyter.agents import listing
 from pctx_jupyter.agents.consent import Guarded
-from pctx_jupyter.tools.catalog import Call, Catalog, Tool
+from pctx_jupyter.tools.calls import Call
+from pctx_jupyter.tools.catalog import Catalog
 from pctx_jupyter.tools.scope import Changes, Layer, Scope
+from pctx_jupyter.tools.tool import Tool
 
 ISSUE = {"type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"]}
 QUERY = {

@@ -10,8 +10,10 @@ from msgspec import Raw
 from pctx_jupyter.agents import search as limits
 from pctx_jupyter.agents.search import Search, words
 from pctx_jupyter.session.observations import Observations
-from pctx_jupyter.tools.catalog import Call, Catalog, Tool
+from pctx_jupyter.tools.calls import Call
+from pctx_jupyter.tools.catalog import Catalog
 from pctx_jupyter.tools.scope import Changes, Layer, Scope
+from pctx_jupyter.tools.tool import Tool
 from pctx_jupyter.upstream.shapes import ShapeFile
 
 TOOLS = [

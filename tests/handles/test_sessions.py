@@ -22,7 +22,8 @@ from pctx_jupyter.program.result import Emit
 from pctx_jupyter.rpc import marks
 from pctx_jupyter.session.execution import Job, ServeCall
 from pctx_jupyter.session.session import Session
-from pctx_jupyter.tools.catalog import Call, Tool
+from pctx_jupyter.tools.calls import Call
+from pctx_jupyter.tools.tool import Tool
 
 from ..fakes import SOON, FakeSandbox, read
 from ..session.test_approvals import Desk

@@ -25,7 +25,7 @@ from pctx_jupyter.sandbox.spawner import Launcher
 from pctx_jupyter.sandbox.worker import Worker
 from pctx_jupyter.settings import Settings
 from pctx_jupyter.tools import names, typegen
-from pctx_jupyter.tools.catalog import Tool
+from pctx_jupyter.tools.tool import Tool
 
 from .. import schemas
 from ..below import below

@@ -19,7 +19,7 @@ from referencing import Registry
 
 from pctx_jupyter.program.check import Checked, CheckJob
 from pctx_jupyter.tools import typegen
-from pctx_jupyter.tools.catalog import Tool
+from pctx_jupyter.tools.tool import Tool
 
 from .declarations import Declarations
 from .test_checker import Held

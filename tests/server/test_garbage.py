@@ -14,7 +14,8 @@ from msgspec import Raw
 from pctx_jupyter.engine import open_engine
 from pctx_jupyter.server import garbage
 from pctx_jupyter.settings import Settings
-from pctx_jupyter.tools.catalog import Call, Tool
+from pctx_jupyter.tools.calls import Call
+from pctx_jupyter.tools.tool import Tool
 
 
 async def serve(call: Call) -> Raw:

@@ -7,7 +7,7 @@ import pytest
 from pctx_jupyter.program.check import Diagnostic
 from pctx_jupyter.program.hints import BY_METHODS
 from pctx_jupyter.session.advice import advice
-from pctx_jupyter.tools.catalog import Tool
+from pctx_jupyter.tools.tool import Tool
 
 DAY = {"title": "Day", "type": "object", "properties": {"date": {"type": "string"}}, "required": ["date"]}
 TOOLS = [

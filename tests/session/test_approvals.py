@@ -26,7 +26,8 @@ from pctx_jupyter.session.execution import CLIENT, Job, ServeCall
 from pctx_jupyter.session.policy import Policy, PolicyRule
 from pctx_jupyter.session.registry import Registry
 from pctx_jupyter.settings import Limits, Settings
-from pctx_jupyter.tools.catalog import Call, Tool
+from pctx_jupyter.tools.calls import Call
+from pctx_jupyter.tools.tool import Tool
 
 from .. import fakes
 from ..fakes import SOON, FakeClock, FakeSandbox, read

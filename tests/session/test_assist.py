@@ -20,7 +20,7 @@ from pctx_jupyter.session.local_tools import LocalTools
 from pctx_jupyter.session.registry import Registry
 from pctx_jupyter.session.session import Session
 from pctx_jupyter.settings import Settings
-from pctx_jupyter.tools.catalog import Tool
+from pctx_jupyter.tools.tool import Tool
 
 from ..fakes import SOON, FakeClock, FakeSandbox
 

@@ -15,7 +15,8 @@ from pctx_jupyter.session.observations import Observations
 from pctx_jupyter.session.registry import Registry
 from pctx_jupyter.session.session import Session
 from pctx_jupyter.settings import Settings
-from pctx_jupyter.tools.catalog import Call, Tool
+from pctx_jupyter.tools.calls import Call
+from pctx_jupyter.tools.tool import Tool
 from pctx_jupyter.upstream.shapes import ShapeFile
 
 from ..fakes import FakeClock, FakeSandbox

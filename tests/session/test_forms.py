@@ -12,7 +12,8 @@ from pctx_jupyter import errors
 from pctx_jupyter.rpc import jsonrpc as rpc
 from pctx_jupyter.session import forms, questions
 from pctx_jupyter.session.approvals import ConsentReply, Question, waiting
-from pctx_jupyter.tools.catalog import Call, Form, FormReply, Tool
+from pctx_jupyter.tools.calls import Call, Form, FormReply
+from pctx_jupyter.tools.tool import Tool
 
 from .. import fakes
 from .test_approvals import Desk, calling

@@ -20,7 +20,8 @@ from pctx_jupyter.session.session import Session
 from pctx_jupyter.session.trace import for_owner
 from pctx_jupyter.settings import Settings
 from pctx_jupyter.tools import typegen
-from pctx_jupyter.tools.catalog import Call, Tool
+from pctx_jupyter.tools.calls import Call
+from pctx_jupyter.tools.tool import Tool
 
 from ..fakes import FakeClock, FakeSandbox
 

@@ -24,7 +24,8 @@ from pctx_jupyter.session.registry import Registry
 from pctx_jupyter.session.session import Session
 from pctx_jupyter.settings import Settings
 from pctx_jupyter.tools import observed, typegen
-from pctx_jupyter.tools.catalog import Call, Tool
+from pctx_jupyter.tools.calls import Call
+from pctx_jupyter.tools.tool import Tool
 from pctx_jupyter.upstream.shapes import MOST_TOOLS, ShapeFile
 
 from ..fakes import FakeClock, FakeSandbox, read

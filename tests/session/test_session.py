@@ -23,8 +23,9 @@ from pctx_jupyter.session.registry import Registry
 from pctx_jupyter.session.session import Session
 from pctx_jupyter.settings import Settings
 from pctx_jupyter.tools import typegen
-from pctx_jupyter.tools.catalog import Call, Tool
+from pctx_jupyter.tools.calls import Call
 from pctx_jupyter.tools.scope import WHOLE
+from pctx_jupyter.tools.tool import Tool
 
 from ..fakes import SOON, FakeClock, FakeSandbox, read
 

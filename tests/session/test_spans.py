@@ -31,7 +31,8 @@ from pctx_jupyter.session.execution import Job, ServeCall
 from pctx_jupyter.session.local_tools import LocalTools
 from pctx_jupyter.session.registry import Registry
 from pctx_jupyter.settings import Settings
-from pctx_jupyter.tools.catalog import Call, Tool
+from pctx_jupyter.tools.calls import Call
+from pctx_jupyter.tools.tool import Tool
 
 from ..fakes import FakeClock, FakeSandbox
 from ..recorded import TRACE_ID, TRACEPARENT, RecordedSpans, recording

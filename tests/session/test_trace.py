@@ -31,7 +31,8 @@ from pctx_jupyter.session.execution import Execution, Job, ProgramStopped, Serve
 from pctx_jupyter.session.registry import Registry
 from pctx_jupyter.session.trace import History, Recorder, Trace
 from pctx_jupyter.settings import Settings
-from pctx_jupyter.tools.catalog import Call, Tool
+from pctx_jupyter.tools.calls import Call
+from pctx_jupyter.tools.tool import Tool
 
 from ..fakes import FakeClock, FakeSandbox, read
 

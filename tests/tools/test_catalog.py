@@ -12,7 +12,10 @@ from msgspec import Raw
 
 from pctx_jupyter import errors
 from pctx_jupyter.tools import names
-from pctx_jupyter.tools.catalog import Call, Catalog, Tool, described, globals_of, matching
+from pctx_jupyter.tools.calls import Call
+from pctx_jupyter.tools.catalog import Catalog
+from pctx_jupyter.tools.lookup import matching
+from pctx_jupyter.tools.tool import Tool, described, globals_of
 
 
 async def never(call: Call) -> Raw:

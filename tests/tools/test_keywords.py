@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pctx_jupyter.tools import keywords, observed, shapes
-from pctx_jupyter.tools.catalog import UNTYPED
+from pctx_jupyter.tools.tool import UNTYPED
 
 ANYTHING: dict[str, Any] = {"anyOf": [{"type": "number"}, {}], "x-learnt": "docstring"}
 FRAME: dict[str, Any] = {"type": "array", "items": {"type": "object"}, "x-handle": "frame"}

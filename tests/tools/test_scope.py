@@ -18,9 +18,11 @@ from pctx_jupyter.session.local_tools import LocalTools
 from pctx_jupyter.session.registry import Registry
 from pctx_jupyter.session.session import Session
 from pctx_jupyter.settings import Settings
-from pctx_jupyter.tools.catalog import Call, Catalog, Tool
+from pctx_jupyter.tools.calls import Call
+from pctx_jupyter.tools.catalog import Catalog
 from pctx_jupyter.tools.scope import WHOLE, Changes, Layer, Scope
 from pctx_jupyter.tools.shared_tools import AT_ONCE
+from pctx_jupyter.tools.tool import Tool
 
 from ..fakes import FakeClock, FakeSandbox, read
 

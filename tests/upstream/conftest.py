@@ -18,7 +18,8 @@ from pctx_jupyter.rpc import jsonrpc as rpc
 from pctx_jupyter.session.upstreams import Upstream
 from pctx_jupyter.session.watch import Change
 from pctx_jupyter.settings import Places, Settings
-from pctx_jupyter.tools.catalog import Call, Catalog, Form, FormReply, ask_nobody
+from pctx_jupyter.tools.calls import Call, Form, FormReply, ask_nobody
+from pctx_jupyter.tools.catalog import Catalog
 from pctx_jupyter.upstream.all import OpenUpstreams, open_upstreams
 from tests.fakes import read
 

@@ -365,7 +365,8 @@ HOST = """
 import asyncio, json, sys
 from pctx_jupyter.upstream.all import open_upstreams
 from pctx_jupyter.settings import Places, Settings
-from pctx_jupyter.tools.catalog import Call, Catalog
+from pctx_jupyter.tools.calls import Call
+from pctx_jupyter.tools.catalog import Catalog
 async def main():
     catalog = Catalog()
     async with open_upstreams(Settings(), Places(upstreams=(sys.argv[1],)), catalog, lambda change: None) as upstreams:

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from pctx_jupyter import errors
-from pctx_jupyter.tools.catalog import Call
+from pctx_jupyter.tools.calls import Call
 from pctx_jupyter.upstream import config
 from pctx_jupyter.upstream.allowed import Allowed
 from pctx_jupyter.upstream.config import ServerConfig

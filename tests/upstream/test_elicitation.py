@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pctx_jupyter import errors
-from pctx_jupyter.tools.catalog import Form, FormReply
+from pctx_jupyter.tools.calls import Form, FormReply
 from tests.upstream.conftest import OpenWorld, peer
 
 FORM = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}

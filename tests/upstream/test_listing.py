@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pctx_jupyter.tools import typegen
-from pctx_jupyter.tools.catalog import globals_of
+from pctx_jupyter.tools.tool import globals_of
 
 from .conftest import OpenWorld, peer
 

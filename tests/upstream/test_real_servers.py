@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from pctx_jupyter.tools import typegen
-from pctx_jupyter.tools.catalog import Tool
+from pctx_jupyter.tools.tool import Tool
 from tests.node import node, script
 from tests.upstream import servers
 from tests.upstream.conftest import OpenWorld

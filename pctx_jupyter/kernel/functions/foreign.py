@@ -28,8 +28,8 @@ from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdap
 from pydantic_core import core_schema
 
 from ... import values
-from ...tools.catalog import HANDLE
 from ...tools.shapes import BYTES
+from ...tools.tool import HANDLE
 from ...values import tables
 from . import handed, literals, mending
 

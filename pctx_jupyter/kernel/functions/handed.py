@@ -30,7 +30,7 @@ from ...handles import steps as steps_on
 from ...handles.table import Handle, Handles
 from ...rpc import attached, marks, nonfinite
 from ...rpc.jsonrpc import NULL, Json
-from ...tools.catalog import HANDLE
+from ...tools.tool import HANDLE
 from ...values import arrays, tables
 from ..held import shape_of
 from ..spelling import as_python

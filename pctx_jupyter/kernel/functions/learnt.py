@@ -17,7 +17,7 @@ import pydantic
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import core_schema
 
-from ...tools.catalog import LEARNT
+from ...tools.tool import LEARNT
 from .annotations import AnnotationScope, Unsaid
 
 LONGEST = 300

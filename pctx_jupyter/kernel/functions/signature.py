@@ -41,7 +41,7 @@ from ...nearest import did_you_mean
 from ...rpc import jsonrpc as rpc
 from ...rpc import nonfinite
 from ...rpc.jsonrpc import Json
-from ...tools.catalog import UNTYPED
+from ...tools.tool import UNTYPED
 from . import foreign, learnt, literals, mending, mismatch, written
 from .annotations import AnnotationScope, unsaid
 from .json_schema import CompactSchema, show_default

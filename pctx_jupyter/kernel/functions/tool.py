@@ -21,7 +21,8 @@ from msgspec import Raw
 from ... import errors, foreign, futures
 from ...rpc import marks
 from ...rpc.jsonrpc import NULL, Json
-from ...tools.catalog import FUTURE_OR, HANDLE, Tool, demand_free_name
+from ...tools.catalog import demand_free_name
+from ...tools.tool import FUTURE_OR, HANDLE, Tool
 from .tracebacks import traceback_of_user_frames
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from msgspec import Raw
 from ... import values
 from ...errors import Failure
 from ...tools import typegen
-from ...tools.catalog import UNTYPED, Tool
+from ...tools.tool import UNTYPED, Tool
 from ...visible import shortened as cut
 from . import branches, sortable, tree, whole
 from .markup import Markup, escape, join, page, tag, visible, without_commands

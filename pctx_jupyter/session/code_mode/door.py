@@ -20,7 +20,8 @@ from ...rpc.channel import Channel, Send
 from ...rpc.peer import Dialect
 from ...rpc.room import Room
 from ...settings import Settings
-from ...tools.catalog import Call, Tool
+from ...tools.calls import Call
+from ...tools.tool import Tool
 from ..execution import CallTimes, Execution
 from ..local_tools import Guard, admit
 from . import messages

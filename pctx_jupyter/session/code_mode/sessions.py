@@ -26,7 +26,8 @@ from ... import errors
 from ...settings import Settings
 from ...slices import in_slices
 from ...tools import names, typegen
-from ...tools.catalog import Call, Tool
+from ...tools.calls import Call
+from ...tools.tool import Tool
 from ..local_tools import TOOL_BYTES
 from ..registry import Registry
 from ..session import Session

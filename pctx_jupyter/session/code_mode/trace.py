@@ -13,7 +13,7 @@ from msgspec import Raw
 from ...program.check import Diagnostic
 from ...program.result import Event, TypesChecked
 from ...rpc import nonfinite
-from ...tools.catalog import Tool
+from ...tools.tool import Tool
 from ..execution import CallMade, id_of
 from . import messages
 from .fit import TOO_MUCH_KEPT, cut_value, is_readable

@@ -22,7 +22,7 @@ from pctx_jupyter.kernel.output.sanitizer import safe
 from pctx_jupyter.program.diagnostics import code_frame
 from pctx_jupyter.program.result import Display
 from pctx_jupyter.session.trace import CallRecord, CheckRecord, Trace
-from pctx_jupyter.tools.catalog import Tool
+from pctx_jupyter.tools.tool import Tool
 
 ALLOWED_TAGS = {"style", "div", "span", "pre", "table", "thead", "tbody", "tr", "th", "td", "details", "summary", "br"}
 ALLOWED_ATTRIBUTES = {"class", "open", "title"}

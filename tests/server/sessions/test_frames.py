@@ -27,7 +27,7 @@ from pctx_jupyter.session.code_mode.door import CODES, ORIGINAL
 from pctx_jupyter.session.code_mode.fit import DEEPEST, LONGEST_NUMBER, fitted, is_readable
 from pctx_jupyter.session.code_mode.trace import KEPT_BYTES, TraceMaker
 from pctx_jupyter.session.execution import CallMade
-from pctx_jupyter.tools.catalog import Tool
+from pctx_jupyter.tools.tool import Tool
 
 PARSER: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(WebSocketMessage)
 
