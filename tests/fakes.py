@@ -12,7 +12,7 @@ from msgspec import Raw
 from pctx_jupyter.program.result import Emit
 from pctx_jupyter.rpc import jsonrpc as rpc
 from pctx_jupyter.rpc.channel import Channel, OnNotification, Serve, crossed, ignore, refuse_all
-from pctx_jupyter.session.approvals import Question
+from pctx_jupyter.session.consent import Question
 
 if TYPE_CHECKING:
     from pctx_jupyter.session.execution import Job, ServeCall

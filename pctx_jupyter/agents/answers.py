@@ -17,7 +17,7 @@ from .. import errors
 from ..program.ending import Ending, ending
 from ..program.result import Display, ProgramResult
 from ..rpc import nonfinite
-from ..session.approvals import Question
+from ..session.consent import Question
 from . import excerpt
 from .calls import CallSummary
 from .headings import Heading

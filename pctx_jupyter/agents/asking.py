@@ -19,7 +19,7 @@ from msgspec import Raw
 from pydantic import BaseModel, ValidationError
 
 from ..session import questions
-from ..session.approvals import ConsentReply, Question
+from ..session.consent import ConsentReply, Question
 from .answers import Asking
 from .changes import Context
 from .runs import Asks, Repeats

@@ -18,9 +18,9 @@ from types import MappingProxyType
 
 from .. import errors, processes, threads, visible
 from ..program.result import CallDecided, CallEnded, CallNoted, CallStarted, Display, Event, Output, ProgramResult
-from ..session import approvals
-from ..session.approvals import ConsentReply as Consent
-from ..session.approvals import Question
+from ..session import consent
+from ..session.consent import ConsentReply as Consent
+from ..session.consent import Question
 from ..session.execution import Execution
 from ..session.meter import in_words
 from ..session.session import Session
@@ -174,7 +174,7 @@ class AgentRun:
     def waits(self) -> str:
         """What it waits for, if it waits for a person."""
         questions = self._questions()
-        return approvals.waiting(questions) if questions else ""
+        return consent.waiting(questions) if questions else ""
 
     def answer(self) -> AgentAnswer:
         """Return the answer as of now, with its state. What was printed is in one answer only."""
@@ -325,7 +325,7 @@ class AgentRun:
                 self._show(event)
             case CallStarted(_, tool, arguments=arguments):
                 self._note(f"{tool}({arguments[:100]})")
-            case CallNoted(_, _, _, note) if note.startswith((approvals.WAITS, approvals.WAITS_FOR_ANSWER)):
+            case CallNoted(_, _, _, note) if note.startswith((consent.WAITS, consent.WAITS_FOR_ANSWER)):
                 self._wake()  # a report says so as long as it holds
             case CallNoted(_, tool, _, note) if note:
                 self._note(f"{tool}: {note}")

@@ -26,7 +26,7 @@ from .. import errors
 from ..rpc.jsonrpc import Json
 from ..session import forms, questions
 from ..session.approvals import Approvals as Waiting
-from ..session.approvals import AskedForm, ConsentReply, Question
+from ..session.consent import AskedForm, ConsentReply, Question
 from ..session.remembered import Permission
 from ..session.watch import Watchers
 from . import terminal

@@ -15,7 +15,7 @@ from msgspec import Raw
 from .. import errors
 from ..nearest import did_you_mean
 from ..session import questions
-from ..session.approvals import ConsentReply, Question
+from ..session.consent import ConsentReply, Question
 from .bridge import Bridge
 
 if TYPE_CHECKING:

@@ -75,7 +75,7 @@ class CallNoted(msgspec.Struct, frozen=True):
 
 
 class CallDecided(msgspec.Struct, frozen=True):
-    """Somebody, or the policy, decided about a call that was not simply let pass (`approvals.Decision`).
+    """Somebody, or the policy, decided about a call that was not simply let pass (`consent.Decision`).
 
     `arguments` is the beginning of those it now has, where a person has changed them.
     """

@@ -21,7 +21,7 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler
 from .. import foreign, tcp
 from ..engine import Engine
 from ..rpc.pulse import Pulse
-from ..session.approvals import ConsentPlace
+from ..session.consent import ConsentPlace
 from ..session.watch import Change
 from .base import PctxHandler
 

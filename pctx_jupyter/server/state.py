@@ -25,7 +25,7 @@ from ..errors import Failure
 from ..history.file import HistoryFile, HistoryUnavailable, PastRun
 from ..rpc import wire
 from ..rpc.environment import LOOPBACK
-from ..session.approvals import ConsentReply, Question
+from ..session.consent import ConsentReply, Question
 from ..session.registry import Registry
 from ..session.remembered import Permission
 from ..session.session import Session, Sharing

@@ -14,7 +14,7 @@ import msgspec
 
 from .. import visible
 from . import forms
-from .approvals import AskedForm, Question
+from .consent import AskedForm, Question
 
 MOST_ARGUMENTS = 10_000
 """Characters of a call's arguments that are shown in a terminal or a notebook."""

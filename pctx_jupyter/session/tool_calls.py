@@ -24,9 +24,9 @@ from ..tools.calls import AskedBy, Call, Form, FormReply, Offer
 from ..tools.declared import DeclaredResult
 from ..tools.scope import Offering, Scope
 from ..tools.tool import ObservedResult, Tool, is_untyped
-from . import approvals as consent
-from . import forms
-from .approvals import Approvals, AskedForm, Decision, Question
+from . import consent, forms
+from .approvals import Approvals
+from .consent import AskedForm, Decision, Question
 from .execution import CallMade, Execution
 from .observations import MOST_BYTES
 from .observers import Observers

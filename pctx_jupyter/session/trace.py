@@ -69,7 +69,7 @@ REFUSALS = {
     "unanswered": "nobody answered",
     "forbidden": "the policy denies it",
 }
-"""What people read for a decision against a call (`approvals.Decision`). These texts are never withheld."""
+"""What people read for a decision against a call (`consent.Decision`). These texts are never withheld."""
 
 MOST_TALLIES = 50
 """Tools whose calls are counted one by one, so that a trace stays small."""
@@ -87,7 +87,7 @@ class CallRecord(msgspec.Struct, omit_defaults=True):
     """One tool call. `ended_s` is absent while it runs; previews are the beginning of the JSON.
 
     `note` is what delays it while it runs, and afterwards how its result has widened the observed type of the tool.
-    `decision` is there when the call was not simply let pass: who decided what about it (`approvals.Decision`).
+    `decision` is there when the call was not simply let pass: who decided what about it (`consent.Decision`).
     `decided_s` is the time of a person's decision, and `begun_s` the time at which a tool began that waited for its
     turn. Before them the call waited: for a person, then for its turn.
     """

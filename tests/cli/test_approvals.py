@@ -21,7 +21,7 @@ import pytest
 
 from pctx_jupyter import errors
 from pctx_jupyter.cli import approvals
-from pctx_jupyter.session.approvals import Question
+from pctx_jupyter.session.consent import Question
 
 from .. import fakes
 from ..server.process import ServerProcess

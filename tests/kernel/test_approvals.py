@@ -23,7 +23,7 @@ from pctx_jupyter.kernel.approvals import ApprovalCommands
 from pctx_jupyter.kernel.bridge import Bridge
 from pctx_jupyter.kernel.home import Home, open_home
 from pctx_jupyter.rpc.channel import Channel, OnNotification, Serve, crossed
-from pctx_jupyter.session.approvals import ConsentReply, Question
+from pctx_jupyter.session.consent import ConsentReply, Question
 from pctx_jupyter.session.local_tools import LocalTools
 from pctx_jupyter.session.registry import Registry
 from pctx_jupyter.settings import Settings

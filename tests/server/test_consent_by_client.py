@@ -19,7 +19,8 @@ from mcp.client.streamable_http import streamable_http_client
 from pctx_jupyter.rpc.environment import TOKEN_HEADER
 from pctx_jupyter.server.kernels import KernelTokens
 from pctx_jupyter.server.running import RunningEngine
-from pctx_jupyter.session.approvals import Approvals, ConsentReply
+from pctx_jupyter.session.approvals import Approvals
+from pctx_jupyter.session.consent import ConsentReply
 from pctx_jupyter.session.registry import Registry
 
 from .conftest import Headers

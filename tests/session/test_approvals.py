@@ -14,14 +14,8 @@ from pctx_jupyter import errors
 from pctx_jupyter.program.result import Emit
 from pctx_jupyter.rpc import jsonrpc as rpc
 from pctx_jupyter.session import questions
-from pctx_jupyter.session.approvals import (
-    ABSENCE_S,
-    ConsentPlace,
-    ConsentReply,
-    Question,
-    part_around,
-    waiting,
-)
+from pctx_jupyter.session.approvals import ABSENCE_S
+from pctx_jupyter.session.consent import ConsentPlace, ConsentReply, Question, part_around, waiting
 from pctx_jupyter.session.execution import CLIENT, Job, ServeCall
 from pctx_jupyter.session.policy import Policy, PolicyRule
 from pctx_jupyter.session.registry import Registry

@@ -11,7 +11,7 @@ from msgspec import Raw
 from pctx_jupyter import errors
 from pctx_jupyter.rpc import jsonrpc as rpc
 from pctx_jupyter.session import forms, questions
-from pctx_jupyter.session.approvals import ConsentReply, Question, waiting
+from pctx_jupyter.session.consent import ConsentReply, Question, waiting
 from pctx_jupyter.tools.calls import Call, Form, FormReply
 from pctx_jupyter.tools.tool import Tool
 

@@ -26,7 +26,7 @@ from pctx_jupyter.program.result import (
 from pctx_jupyter.rpc import jsonrpc as rpc
 from pctx_jupyter.rpc.channel import GONE
 from pctx_jupyter.session import trace as traces
-from pctx_jupyter.session.approvals import Decision
+from pctx_jupyter.session.consent import Decision
 from pctx_jupyter.session.execution import Execution, Job, ProgramStopped, ServeCall
 from pctx_jupyter.session.registry import Registry
 from pctx_jupyter.session.trace import History, Recorder, Trace

@@ -20,7 +20,7 @@ DECISIONS = {
     "unanswered": "not answered",
     "forbidden": "denied by the policy",
 }
-"""What people read for an `approvals.Decision`."""
+"""What people read for an `consent.Decision`."""
 
 
 def is_refused(call: CallRecord) -> bool:

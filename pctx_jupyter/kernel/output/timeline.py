@@ -18,7 +18,7 @@ from operator import attrgetter
 
 import msgspec
 
-from ...session.approvals import WAITS, WAITS_FOR_ANSWER
+from ...session.consent import WAITS, WAITS_FOR_ANSWER
 from ...session.trace import CUT_OFF, MIME, CallRecord, ConsoleLine, Trace, refused_call
 from .display import Bundle, clean, shortened, size
 from .markup import Markup, escape, page, tag, visible
