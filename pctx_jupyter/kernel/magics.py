@@ -164,11 +164,11 @@ class PctxMagics(Magics):
         """Hold an object for the program; returns its handle."""
         from ..handles.frames import NotAFrame
         from ..handles.others import NoHandle
-        from .functions import handed
+        from .functions import handed, operations
 
         value = self._named(name)
         if self._frames is None:
-            self._frames = handed.server_of_frames()
+            self._frames = operations.server_of_frames()
         try:
             return handed.hand_in(value, handles, name, self._frames.path)
         except (NotAFrame, NoHandle) as error:

@@ -24,7 +24,7 @@ from msgspec import Raw
 from pctx_jupyter import errors, values
 from pctx_jupyter.handles import aggregates, chains, frames, numbers, steps
 from pctx_jupyter.handles.table import Handles
-from pctx_jupyter.kernel.functions import handed
+from pctx_jupyter.kernel.functions import handed, operations
 from pctx_jupyter.rpc import marks
 from pctx_jupyter.values import tables
 
@@ -515,7 +515,7 @@ def asked(native: Any, what: str, handles: Handles | None = None, **more: Any) -
     body = marks.body_of(handed.hand_over(native, held, "orders"))
     assert body is not None
     call = {marks.CALL: what, "frame": {"id": body["id"], "steps": []}, **more}
-    found = handed.serve(Raw(msgspec.json.encode(call)), held, "orders")
+    found = operations.serve(Raw(msgspec.json.encode(call)), held, "orders")
     assert isinstance(found, Raw)
     return found
 
@@ -556,12 +556,12 @@ def test_only_the_tool_that_handed_an_object_over_serves_its_operations_and_what
     own = asked(pd.DataFrame({"a": [1, 2]}), "preview", held)
     (handle,) = held
     operations: list[dict[str, Any]] = [{marks.CALL: what} for what in ("open", "count", "rows", "save", "preview")]
-    for what in operations:
+    for what in asks:
         call = what | {"frame": {"id": handle.id, "steps": []}, "name": "stolen"}
         with pytest.raises(errors.InvalidParams, match=r"by a call of harmless: operations on it are calls of orders"):
-            handed.serve(values.to_json(call), held, "harmless")
+            operations.serve(values.to_json(call), held, "harmless")
     steps = {marks.CALL: "preview", "frame": {"id": handle.id, "steps": [["select", ["a"]]]}}
-    found = handed.serve(values.to_json(steps), held, "orders")
+    found = operations.serve(values.to_json(steps), held, "orders")
     assert isinstance(found, Raw) and handle.id in bytes(own).decode()
     assert [one.path for one in held] == ["orders", "orders"]
 
@@ -591,9 +591,9 @@ def test_numbers_that_no_message_carries_are_refused_before_they_are_copied() ->
         assert body is not None
         call = values.to_json({marks.CALL: what, "frame": {"id": body["id"], "steps": []}, **more})
         with pytest.raises(errors.InvalidParams, match=r"numbers of it at once: they have .* a message may have 800; "):
-            handed.serve(call, table, "it")
+            operations.serve(call, table, "it")
     call = values.to_json({marks.CALL: "agg", "frame": {"id": body["id"], "steps": []}, "wanted": {"a": "sum"}})
-    assert values.from_json(handed.serve(call, table, "it")) == {"a": 5050}
+    assert values.from_json(operations.serve(call, table, "it")) == {"a": 5050}
 
 
 @pytest.mark.parametrize("made", [pd.DataFrame, pl.DataFrame, pa.table])
@@ -690,7 +690,7 @@ def test_operation_that_needs_few_columns_gives_what_it_gives_of_all(
     def ask(what: str, **more: Any) -> Any:
         handle = table.add("orders", make(rows), None)
         asked = {"$pctx.call": what, "frame": {"id": handle.id, "steps": steps}} | more
-        return values.from_json(handed.serve(values.to_json(asked), table, "orders"))
+        return values.from_json(operations.serve(values.to_json(asked), table, "orders"))
 
     assert ask("count") == len(whole)
     assert ask("agg", wanted=wanted) == values.from_json(values.to_json(chains.aggregated(whole, "orders", wanted)))

@@ -17,7 +17,7 @@ from msgspec import Raw
 
 from pctx_jupyter import errors, values
 from pctx_jupyter.handles.table import KernelHandles
-from pctx_jupyter.kernel.functions import handed
+from pctx_jupyter.kernel.functions import handed, operations
 from pctx_jupyter.program.result import Emit
 from pctx_jupyter.rpc import marks
 from pctx_jupyter.session.execution import Job, ServeCall
@@ -58,7 +58,7 @@ class Shop:
         table = self.kernel.guests
         if call.arguments is None or not marks.is_operation(call.arguments):
             return handed.hand_over(self.given, table, TABLE, self.kind)
-        found = handed.serve(call.arguments, table, TABLE)
+        found = operations.serve(call.arguments, table, TABLE)
         return found if isinstance(found, Raw) else await found
 
     async def _act(self, job: Job, serve: ServeCall, emit: Emit) -> object:

@@ -64,7 +64,7 @@ class ClusterFrame:
         handle: Handle[Any],
         handles: Handles,
     ) -> Raw:
-        """Run steps and an operation there, and return what `handed.result` returns.
+        """Run steps and an operation there, and return what `operations.result` returns.
 
         Args:
             what, more: The operation and its arguments.

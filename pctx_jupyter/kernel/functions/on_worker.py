@@ -69,18 +69,18 @@ def groups(given: Partial) -> Any:
 
 def aggregates(given: Partial) -> bytes | None:
     """Return the aggregates of the whole frame as JSON; None: it has no rows."""
-    from . import handed
+    from . import operations
 
     found = partials.finished(given)
-    return bytes(handed.of_one_row(found.drop(chains.ALL))) if len(found) else None
+    return bytes(operations.of_one_row(found.drop(chains.ALL))) if len(found) else None
 
 
 def answered(parts: list[Any], label: str, what: str, more: dict[str, Any], max_passing_bytes: int) -> bytes:
-    """Return the result of an operation; raises what `handed.result` raises."""
-    from . import handed
+    """Return the result of an operation; raises what `operations.result` raises."""
+    from . import operations
 
     handle = Handle("", label, label, frame_of(parts), None)
-    found = handed.result(what, handle, [], more, Handles(max_passing_bytes=lambda: max_passing_bytes))
+    found = operations.result(what, handle, [], more, Handles(max_passing_bytes=lambda: max_passing_bytes))
     assert isinstance(found, Raw), "queries run in the notebook"
     return bytes(found)
 

@@ -396,9 +396,9 @@ def call(tool: PythonTool, arguments: Raw | None, handles: Handles | None = None
     """
     name = tool.tool.tool_name
     if arguments is not None and handles is not None and marks.is_operation(arguments):
-        from . import handed
+        from . import operations
 
-        return handed.serve(arguments, handles, tool.path)
+        return operations.serve(arguments, handles, tool.path)
     positional, named = _bound(tool, arguments, handles)
     if tool.run_on is None:
         result = tool.function(*positional, **named)

@@ -30,7 +30,7 @@ from pctx_jupyter import cluster as clusters
 from pctx_jupyter import errors, futures
 from pctx_jupyter.client.offers import serving
 from pctx_jupyter.handles.table import Handles
-from pctx_jupyter.kernel.functions import handed
+from pctx_jupyter.kernel.functions import handed, operations
 from pctx_jupyter.kernel.functions import tool as tools
 from pctx_jupyter.kernel.functions.on_cluster import ClusterFrame
 from pctx_jupyter.kernel.functions.tool import PythonTool, tool
@@ -761,7 +761,7 @@ async def test_a_frame_of_dask_that_a_cell_passes_in_stays_one_unless_a_table_is
 ) -> None:
     program, lazy = Program(), there()
     program.handles.names = {}
-    server = handed.server_of_frames()
+    server = operations.server_of_frames()
     with cluster.as_current():
         body = msgspec.json.decode(handed.hand_in(lazy, program.handles, "orders", server.path))["$pctx.frame"]
         assert body["kinds"] == {"id": "number", "status": "string?", "amount": "number?", "large": "number"}
