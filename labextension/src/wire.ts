@@ -105,7 +105,7 @@ export interface BashResult {
  * One tool call. `ended_s` is absent while it runs; previews are the beginning of the JSON. `note` is
  * what delays it while it runs, and afterwards how its result has widened the observed type of the
  * tool. `decision` is there when the call was not simply let pass: who decided what about it
- * (`approvals.Decision`). `decided_s` is the time of a person's decision, and `begun_s` the time at
+ * (`consent.Decision`). `decided_s` is the time of a person's decision, and `begun_s` the time at
  * which a tool began that waited for its turn. Before them the call waited: for a person, then for its
  * turn.
  */

@@ -24,20 +24,20 @@ Programs with shorter calls keep their places: there would be more of them at on
 class ServedCalls:
     """The calls that one client serves now."""
 
-    __slots__ = ("_calls", "_looking", "_numbers", "_queued")
+    __slots__ = ("_calls", "_checking", "_numbers", "_queued")
 
     def __init__(self) -> None:
         self._calls: dict[int, tuple[Call, float]] = {}  # each with when it began
         self._numbers = count()
         self._queued: dict[Hold, float] = {}  # each with when it was queued
-        self._looking: asyncio.TimerHandle | None = None
+        self._checking: asyncio.TimerHandle | None = None
 
     def begin(self, call: Call) -> int:
         """Note that the client serves a call from now on; returns the number that `end` takes."""
         number = next(self._numbers)
         self._calls[number] = call, asyncio.get_running_loop().time()
         if self._queued:
-            self._look_soon()
+            self._check_soon()
         return number
 
     def end(self, number: int) -> None:
@@ -48,22 +48,22 @@ class ServedCalls:
         """Note that a program of the client has to wait for its first place."""
         self._queued[hold] = asyncio.get_running_loop().time()
         if self._calls:
-            self._look_soon()
+            self._check_soon()
 
     def leave(self, hold: Hold) -> None:
         """Note that a program of the client is over."""
         self._queued.pop(hold, None)
-        if not self._queued and self._looking is not None:
-            self._looking.cancel()
-            self._looking = None
+        if not self._queued and self._checking is not None:
+            self._checking.cancel()
+            self._checking = None
 
-    def _look_soon(self) -> None:
-        if self._looking is None:
-            self._looking = asyncio.get_running_loop().call_later(LONG_S, self._look)
+    def _check_soon(self) -> None:
+        if self._checking is None:
+            self._checking = asyncio.get_running_loop().call_later(LONG_S, self._check)
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         """Have the programs let others run whose calls take long while another program waits for long."""
-        self._looking = None
+        self._checking = None
         latest = asyncio.get_running_loop().time() - LONG_S
         self._queued = {hold: since for hold, since in self._queued.items() if hold.place is None}
         if not self._queued:
@@ -73,4 +73,4 @@ class ServedCalls:
                 if since <= latest:
                     call.waits()
         if self._calls:
-            self._look_soon()
+            self._check_soon()

@@ -555,7 +555,7 @@ def test_only_the_tool_that_handed_an_object_over_serves_its_operations_and_what
     held = Handles()
     own = asked(pd.DataFrame({"a": [1, 2]}), "preview", held)
     (handle,) = held
-    operations: list[dict[str, Any]] = [{marks.CALL: what} for what in ("open", "count", "rows", "save", "preview")]
+    asks: list[dict[str, Any]] = [{marks.CALL: what} for what in ("open", "count", "rows", "save", "preview")]
     for what in asks:
         call = what | {"frame": {"id": handle.id, "steps": []}, "name": "stolen"}
         with pytest.raises(errors.InvalidParams, match=r"by a call of harmless: operations on it are calls of orders"):
