@@ -116,7 +116,7 @@ class SignInStore:
         self._store = store.Store(place, f"{path}.lock" if path else "", KeptSignIn, what=what, unread=unread)
         self._thread = threads.OneThread()
         self._is_watched = not in_keychain
-        self._mark: object = self._store.mark if self._is_watched else None
+        self._seen = self._store.changes_of_others if self._is_watched else 0
 
     @property
     def trouble(self) -> str | None:
@@ -137,24 +137,18 @@ class SignInStore:
             return kept
 
         await self._thread.run(lambda: self._store.change(name, changed))
-        self._note_own_change()
 
     async def forget(self, name: str) -> None:
         """Keep nothing for a server any more."""
         if await self._thread.run(lambda: self._store.get(name)) is not None:
             await self._thread.run(lambda: self._store.change(name, lambda _: None))
-            self._note_own_change()
 
     async def has_changed(self) -> bool:
         """Whether another process has changed the file since this was last asked."""
         if not self._is_watched:
             return False
-        before, self._mark = self._mark, await self._thread.run(lambda: self._store.mark)
-        return before != self._mark
-
-    def _note_own_change(self) -> None:
-        if self._is_watched:
-            self._mark = self._store.mark
+        before, self._seen = self._seen, await self._thread.run(lambda: self._store.changes_of_others)
+        return before != self._seen
 
 
 @dataclass(slots=True)

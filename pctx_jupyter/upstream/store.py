@@ -135,6 +135,7 @@ class Store(Generic[T]):
         self._what, self._unread, self._lock_s = what, unread, lock_s
         self._guard = threading.RLock()  # never held while the file lock is waited for: an event loop may need it
         self._mark: object = object()
+        self._changes_of_others = 0
         self._raw: dict[str, Raw] = {}
         self._decoded: dict[str, T] = {}
         self._unsaved: list[_Change[T]] = []
@@ -157,6 +158,13 @@ class Store(Generic[T]):
         with self._guard:
             self._refresh()
             return self._mark, len(self._unsaved), self._condition is _Condition.UNREADABLE
+
+    @property
+    def changes_of_others(self) -> int:
+        """Grows when another object or process has changed something, never by a change through this one."""
+        with self._guard:
+            self._refresh()
+            return self._changes_of_others
 
     def get(self, key: str) -> T | None:
         """The value of a key as it is now; only `change` may alter it."""
@@ -263,6 +271,8 @@ class Store(Generic[T]):
         if self._place is None:
             return
         mark = self._place.mark()
+        if mark != self._mark:
+            self._changes_of_others += 1
         is_known = mark is not None and mark == self._mark and self._condition is not _Condition.UNREADABLE
         if is_known and not always:
             return

@@ -330,6 +330,18 @@ def test_nobody_who_reads_or_retries_waits_for_a_process_that_holds_the_lock(
     assert known.trouble is None and json.loads(path.read_text()) == {"one": [1]}
 
 
+def test_a_change_of_another_process_is_seen_though_one_of_our_own_follows_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "numbers.json"
+    one, other = numbers(path), numbers(path)
+    seen = one.changes_of_others
+    one.change("one", append(1))
+    assert one.changes_of_others == seen
+    other.change("two", append(2))
+    one.change("one", append(3))
+    assert one.changes_of_others == seen + 1
+    assert one.changes_of_others == seen + 1 and one.get("two") == [2]
+
+
 def test_two_processes_that_add_servers_to_one_file_at_once_add_all_of_them(tmp_path: Path) -> None:
     both(
         tmp_path,
