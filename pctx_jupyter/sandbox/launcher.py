@@ -6,6 +6,7 @@ one loop, and never sees a program.
 
     argv     FD PARENT-PID  readable paths…  --  environment, NAME=value…  --  command…
     sends    "ready LAYERS"                    once; 2 layers with Landlock, 1 without
+             "failed ERRNO"                    in place of it, and then it ends: the system refuses what it needs
     receives "start ID"  + 2 descriptors       the sandbox's end of its pipe (stdin and stdout), and its stderr
              "kill ID"                         from a host that could not take the sandbox's pidfd
     sends    "started ID PID"  + 1 descriptor  the sandbox's pidfd
@@ -197,11 +198,15 @@ def main(arguments: "list[str]") -> None:
         score.write("800")  # when memory runs out, the kernel shall take a sandbox, not the server
     for ignored in (signal.SIGPIPE, signal.SIGXFSZ):  # by Python, which is not for sandboxes
         signal.signal(ignored, signal.SIG_DFL)
-    version = libc.syscall(LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), LANDLOCK_VERSION)
-    landlock = Landlock(version, paths) if version > 0 else None
-    if landlock is not None:
-        landlock.restrict("/proc")  # no sandbox can have what its launcher has not
     channel = socket.socket(fileno=int(host))
+    version = libc.syscall(LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), LANDLOCK_VERSION)
+    try:
+        landlock = Landlock(version, paths) if version > 0 else None
+        if landlock is not None:
+            landlock.restrict("/proc")  # no sandbox can have what its launcher has not
+    except OSError as error:
+        channel.send(b"failed %d" % (error.errno or 0))
+        raise
     channel.send(b"ready %d" % (1 if landlock is None else 2))
     with contextlib.suppress(ConnectionResetError):  # the host is gone
         ForkServer(channel, landlock, dict(pair.split("=", 1) for pair in environment), command).serve()

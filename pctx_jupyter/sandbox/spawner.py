@@ -342,6 +342,11 @@ class Launcher:
             case [b"ready", layers]:
                 if not self._ready.done():
                     self._ready.set_result(int(layers))
+            case [b"failed", code] if (lack := processes.lack(OSError(int(code), os.strerror(int(code))))) is not None:
+                if not self._ready.done():
+                    self._ready.set_exception(errors.SandboxUnavailable(f"Cannot start a sandbox: {lack}"))
+            case [b"failed", _]:
+                pass  # what it then writes to stderr says more
             case [b"started", id, pid]:
                 self._started(int(id), int(pid), fds)
             case [b"refused", id, code]:
