@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import sys
 import threading
 from collections.abc import Callable
 from concurrent import futures
@@ -17,7 +18,11 @@ from typing import ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
 COMPUTING = 4
-"""Threads that compute for one loop: while they do, the loop waits for the interpreter up to 5 ms for each of them."""
+"""Threads that compute for one loop."""
+
+SWITCH_S = 0.001
+"""Seconds after which a thread that computes lets others have the interpreter; Python's own are 5 ms. A loop waits that
+long each time that it wakes, and a request takes six turns of it."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -35,7 +40,44 @@ async def compute(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     if (pool := _computing.get(loop)) is None:
         pool = _computing[loop] = futures.ThreadPoolExecutor(COMPUTING, "pctx computes")
     context = contextvars.copy_context()
-    return await loop.run_in_executor(pool, partial(context.run, partial(work, *args, **kwargs)))
+    return await loop.run_in_executor(pool, partial(_give_way, partial(context.run, partial(work, *args, **kwargs))))
+
+
+class _Switching:
+    """How often Python's threads take turns, while some of them compute."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._computing = 0
+        self._usual = self._set = 0.0
+
+    def begin(self) -> None:
+        """Take turns every `SWITCH_S` from now on, unless that is how it is already."""
+        with self._lock:
+            self._computing += 1
+            if self._computing == 1:
+                self._usual = sys.getswitchinterval()
+                sys.setswitchinterval(min(self._usual, SWITCH_S))
+                self._set = sys.getswitchinterval()
+
+    def end(self) -> None:
+        """Take turns as before, unless others are computing, or somebody has set it meanwhile."""
+        with self._lock:
+            self._computing -= 1
+            if not self._computing and sys.getswitchinterval() == self._set:
+                sys.setswitchinterval(self._usual)
+
+
+_switching = _Switching()
+
+
+def _give_way(work: Callable[[], T]) -> T:
+    """Do work on this thread, and let others have the interpreter often."""
+    _switching.begin()
+    try:
+        return work()
+    finally:
+        _switching.end()
 
 
 def release() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
@@ -31,6 +32,21 @@ async def test_work_is_computed_while_all_threads_of_the_loop_wait_for_others() 
     threads.release()
     answered.set()
     await waiting
+
+
+async def test_others_have_the_interpreter_often_while_something_is_computed_and_as_before_afterwards() -> None:
+    usual, both = sys.getswitchinterval(), threading.Barrier(2)
+
+    def work() -> float:
+        both.wait(SOON)
+        return sys.getswitchinterval()
+
+    assert usual > threads.SWITCH_S
+    found = await asyncio.gather(threads.compute(work), threads.compute(work))
+    assert max(found) == pytest.approx(threads.SWITCH_S)
+    assert await threads.compute(sys.getswitchinterval) == pytest.approx(threads.SWITCH_S)
+    threads.release()
+    assert sys.getswitchinterval() == usual
 
 
 async def test_work_that_is_given_up_keeps_its_turn_until_it_ends() -> None:
