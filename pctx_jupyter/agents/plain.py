@@ -69,12 +69,8 @@ class Plain:
         if going:
             await asyncio.wait(going)
 
-    def reads(self, body: bytes) -> rpc.Request | None:
-        """The request, if a body is one of such a client."""
-        try:
-            message = rpc.decode(body)
-        except errors.ProtocolError:
-            return None
+    def accepts(self, message: rpc.Message | None) -> rpc.Request | None:
+        """The request, if a message is one of such a client."""
         return message if isinstance(message, rpc.Request) and message.method in METHODS else None
 
     async def answer(self, request: rpc.Request, client: str = "") -> bytes:

@@ -13,20 +13,6 @@ from .. import errors
 from ..rpc import jsonrpc as rpc
 
 
-def invalid(body: bytes) -> bytes | None:
-    """Return the JSON-RPC error for a body that is JSON and no message; None: it is one, or it is no JSON.
-
-    The SDK takes a request whose id is a fraction, null or a truth value for a notification, which gets no answer.
-    """
-    try:
-        rpc.decode(body)
-    except errors.InvalidRequest as error:
-        return refusal(error.id, error)
-    except errors.ParseError:  # the SDK reads more than we do, such as NaN
-        pass
-    return None
-
-
 def unread(request: bytes | str, why: str) -> bytes:
     """Return the JSON-RPC error for a request that the SDK does not read.
 

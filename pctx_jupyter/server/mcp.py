@@ -16,7 +16,8 @@ from tornado import web
 
 from .. import errors, foreign
 from ..agents.door import request_bytes
-from ..agents.unreadable import invalid, named
+from ..agents.unreadable import named, refusal
+from ..rpc import jsonrpc as rpc
 from ..rpc import span_context
 from ..session.execution import OWNER_KEY
 from .asgi import Application, AsgiHandler, AsgiMessage
@@ -102,10 +103,12 @@ class McpHandler(AsgiHandler, PctxHandler):
     async def _serve(self) -> None:
         try:
             door = await self.settings[DOOR]()
-            request = door.plain.reads(self.content) if self._may_be_plain() else None
-            if request is None and self.request.method == "POST" and (refused := invalid(self.content)) is not None:
-                self._refuse(refused)
+            try:
+                message = self._posted()
+            except errors.InvalidRequest as error:
+                self._refuse(refusal(error.id, error))
                 return
+            request = door.plain.accepts(message) if self._may_be_plain() else None
             with span_context.entered(span_context.of_request(self.request.headers)):
                 if request is not None:
                     await self._answer_plainly(door.plain.answer(request, self._owner()))
@@ -117,10 +120,24 @@ class McpHandler(AsgiHandler, PctxHandler):
         except errors.PctxError as error:
             raise web.HTTPError(HTTPStatus.SERVICE_UNAVAILABLE, error.message) from None
 
-    def _refuse(self, refusal: bytes) -> None:
+    def _posted(self) -> rpc.Message | None:
+        """Read the message that was posted; None: nothing was, or the SDK may read it though we do not, such as NaN.
+
+        Raises:
+            InvalidRequest: It is JSON and no message. The SDK would take a request whose id is a fraction, null or a
+                truth value for a notification, which gets no answer.
+        """
+        if self.request.method != "POST":
+            return None
+        try:
+            return rpc.decode(self.content)
+        except errors.ParseError:
+            return None
+
+    def _refuse(self, refused: bytes) -> None:
         self.set_status(HTTPStatus.BAD_REQUEST)
         self.set_header("Content-Type", "application/json")
-        self.finish(refusal)
+        self.finish(refused)
 
     def _owner(self) -> str:
         """For whom this request is made: the token it has, or the user of a page."""

@@ -529,9 +529,9 @@ class Events(EventStore):
 
 
 class NoPlainClients:
-    """Reads nothing as a plain client's request."""
+    """Takes nothing for a plain client's request."""
 
-    def reads(self, body: bytes) -> None:
+    def accepts(self, message: Any) -> None:
         return None
 
 
