@@ -640,6 +640,13 @@ class _CountedExecute(Execute):
     inputs: dict[_Name, Raw] = {}  # type: ignore[assignment]  # plain names replace them before anyone sees them
 
 
+def too_many_inputs(most: int) -> errors.InvalidParams:
+    """Make the error for a program with more inputs than it may have."""
+    return errors.InvalidParams(
+        f"Cannot run program: it has more than {most:,} inputs; pass one object that holds them"
+    )
+
+
 def read_program(params: Raw | None, most_inputs: int) -> Execute:
     """Read the parameters of ``execute``, and stop when it has more inputs than it may have.
 
@@ -654,9 +661,7 @@ def read_program(params: Raw | None, most_inputs: int) -> Execute:
         nonlocal found
         found += 1
         if found > most_inputs:
-            raise errors.InvalidParams(
-                f"Cannot run program: it has more than {most_inputs:,} inputs; pass one object that holds them"
-            )
+            raise too_many_inputs(most_inputs)
         return kind(name)
 
     asked = _read(params, _CountedExecute, EXECUTE, count)

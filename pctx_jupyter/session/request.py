@@ -10,7 +10,7 @@ from msgspec import Raw
 
 from .. import errors
 from ..program.kept import KeptNames, Prelude
-from ..rpc import marks
+from ..rpc import marks, wire
 from ..settings import Settings
 from ..tools import names
 from ..tools.scope import Offering
@@ -98,9 +98,7 @@ def check_input_count(number: int) -> None:
         InvalidParams: They are too many.
     """
     if number > MOST_CONSTANTS:
-        raise errors.InvalidParams(
-            f"Cannot run program: it has more than {MOST_CONSTANTS:,} inputs; pass one object that holds them"
-        )
+        raise wire.too_many_inputs(MOST_CONSTANTS)
 
 
 def check_timeout(timeout_s: float | None, settings: Settings) -> None:
