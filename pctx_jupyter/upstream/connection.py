@@ -187,7 +187,6 @@ class UpstreamConnection:
         self._settled_attempts, self._settled = 0, asyncio.Event()
         self._back_off = BackOff(*BACK_OFF_S)
         self._failed_at = 0.0
-        self._may_have_sign_in = False  # another process has signed in, perhaps, since the attempt began
         self._retry_at: float | None = None
         self._attempt: _Attempt | None = None
         self._task: asyncio.Task[None] | None = None
@@ -246,7 +245,7 @@ class UpstreamConnection:
         if self.phase is Phase.NEEDS_SIGN_IN:
             self.reconnect()
         elif self.phase is Phase.CONNECTING:
-            self._may_have_sign_in = True  # the attempt may have looked before
+            self._wishes.put(Wish.HURRY)  # the attempt may have looked before
 
     async def settled(self, attempt: int | None = None) -> None:
         """Wait until an attempt to connect has led to a connection, or failed.
@@ -318,15 +317,12 @@ class UpstreamConnection:
             # The attempt that follows fulfils all of them.
             self._wishes.drop(Wish.CONNECT, Wish.HURRY, Wish.LOST, Wish.LIST)
             self.attempts += 1
-            self._may_have_sign_in = False
             end = await self._try()
             if Wish.CLOSE in self._wishes:
                 return
             if end.stood_s > STEADY_S or Wish.CONNECT in self._wishes:
                 self._back_off.reset()
             if Wish.CONNECT in self._wishes or (end.stood_s and Wish.HURRY in self._wishes):
-                continue
-            if end.phase is Phase.NEEDS_SIGN_IN and self._may_have_sign_in:
                 continue
             self.error, self._failed_at = end.error, time.monotonic()
             self._become(end.phase)
