@@ -288,7 +288,7 @@ class _Out(msgspec.Struct, omit_defaults=True):
     error: Any = UNSET
 
 
-LARGE_BYTES = 1 << 16
+JOINED_BYTES = 1 << 16
 """Bytes of a payload from which it is joined to what is written around it: msgspec copies it more than once."""
 
 
@@ -296,13 +296,13 @@ def encode(message: Message) -> bytes:
     """Write one message as one line of UTF-8 without the line end."""
     match message:
         case Request(id, method, params):
-            if params is not None and memoryview(params).nbytes >= LARGE_BYTES:
+            if params is not None and memoryview(params).nbytes >= JOINED_BYTES:
                 return _joined(_encode(_Out("2.0", id=id, method=method)), b'"params":', params)
             out = _Out("2.0", id=id, method=method, params=UNSET if params is None else params)
         case Notification(method, params):
             out = _Out("2.0", method=method, params=UNSET if params is None else params)
         case Response(id, result):
-            if memoryview(result).nbytes >= LARGE_BYTES:
+            if memoryview(result).nbytes >= JOINED_BYTES:
                 return _joined(_encode(_Out("2.0", id=id)), b'"result":', result)
             out = _Out("2.0", id=id, result=result)
         case Refusal(id, code, text, data):

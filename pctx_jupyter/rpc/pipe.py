@@ -48,7 +48,7 @@ class Pipe(asyncio.Protocol):
     Attributes:
         is_sound: Whether the line that is being received is known to be UTF-8 that nests no deeper than
             `jsonrpc.MOST_DEPTH`.
-        rest_s: Seconds that the next line waits. Whoever receives a large line may set it.
+        rest_s: Seconds to wait before the next line is received. `receive` may set it after a large line.
         gone: Done when the pipe is.
         room: The room for further frames.
         on_pong: Called for each answer to a ping; never waits.
